@@ -1,0 +1,24 @@
+"""Ids come from the command: an id born in a decision is a function of who wished what, and of nothing physical."""
+
+from hashlib import blake2b
+from typing import Any
+
+from schemas.envelope import Command
+
+
+def derived_id(*parts: str | int) -> str:
+    """A 128-bit id (32 hex digits) from the parts; the same parts give the same id for ever."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        data = str(part).encode()
+        digest.update(len(data).to_bytes(4, "big"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def born_id(family: str, command: Command[Any], n: int) -> str:
+    """The `n`-th id born from a command: a function of (family, key, actor, command_id, n).
+
+    In `advance` no command is at hand: an id is then derived from the id of what it is about.
+    """
+    return derived_id(family, command.key, command.meta.actor, command.meta.command_id, n)

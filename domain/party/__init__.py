@@ -1,0 +1,1 @@
+"""Parties: roles, applications for membership and for markets. The smallest family: start reading here."""

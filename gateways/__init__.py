@@ -1,0 +1,1 @@
+"""The doors: where wishes come in and answers go out. Only `app` names concrete adapters."""

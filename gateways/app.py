@@ -1,0 +1,158 @@
+"""The composition root: the one place that names concrete adapters. A plain table, no container."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from consumers.calculate import Calculator, WiredCalculation
+from consumers.decide import PartitionOwner
+from consumers.drive import LockStep
+from consumers.partition import PartitionDecider
+from consumers.ports import CommandLog, EventLog, Partition
+from consumers.project import Projector
+from consumers.react import Reactor
+from consumers.replay import Verdict, verify_decisions
+from domain.families import DECIDERS
+from domain.policies.table import POLICIES
+from domain.programme.calc_baseline import CALCULATION as BASELINE
+from domain.settlement.calc_run import CALCULATION as RUN
+from gateways.door import Door
+from infra.embedded.memory import MemoryCommandLog, MemoryEventLog
+from infra.embedded.postgres import PostgresCommandLog, PostgresEventLog
+from infra.kafka.command_log import KafkaCommandLog
+from infra.kafka.event_log import KafkaEventLog
+from infra.postgres.views import PostgresViews
+from infra.schemas import load_codec
+from projections.families import EVERYWHERE, SQL_VIEWS, VIEWS
+from projections.programme import inputs as baseline_inputs
+from projections.settlement import inputs as run_inputs
+from schemas.catalog import FAMILIES
+from schemas.codec import Codec
+
+CALCULATIONS: tuple[WiredCalculation, ...] = (
+    WiredCalculation(BASELINE, baseline_inputs.INPUTS, baseline_inputs.parameters),
+    WiredCalculation(RUN, run_inputs.INPUTS, run_inputs.parameters),
+)
+
+
+class ServedEventLog(EventLog, Protocol):
+    """An event log with a life."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class ServedCommandLog(CommandLog, Protocol):
+    """A command log with a life."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The pair of logs that a deployment stands on."""
+
+    events: ServedEventLog
+    commands: ServedCommandLog
+
+
+def memory_backend() -> Backend:
+    """Logs in this process's memory, for tests and simulations; nothing survives it."""
+    return Backend(MemoryEventLog(), MemoryCommandLog())
+
+
+def postgres_backend(dsn: str, deployment: str) -> Backend:
+    """The embedded default: logs in PostgreSQL."""
+    return Backend(PostgresEventLog(dsn, deployment), PostgresCommandLog(dsn, deployment))
+
+
+def kafka_backend(bootstrap: str, deployment: str) -> Backend:
+    """The product: logs on Kafka."""
+    return Backend(KafkaEventLog(bootstrap, deployment), KafkaCommandLog(bootstrap, deployment))
+
+
+class App:
+    """A whole deployment in one process, run in lock-step.
+
+    Args:
+        backend: the logs.
+        dsn: PostgreSQL, for the views.
+        deployment: its name; the views live in the schema of this name.
+        partitions: partitions a family.
+    """
+
+    def __init__(self, backend: Backend, dsn: str, deployment: str, partitions: int = 1) -> None:
+        self._backend, self._dsn, self._deployment = backend, dsn, deployment
+        self.codec: Codec = load_codec()
+        self._counts: Mapping[str, int] = dict.fromkeys(FAMILIES, partitions)
+        self.partitions = tuple(Partition(family, n) for family in FAMILIES for n in range(partitions))
+        self.views = self._store(deployment)
+        owners = [PartitionOwner(p, self._decider, backend.events, backend.commands) for p in self.partitions]
+        self.drive = LockStep(
+            owners,
+            backend.events,
+            backend.commands,
+            self.codec,
+            Reactor(POLICIES, self.codec, self._counts),
+            Projector(VIEWS, EVERYWHERE, self.views),
+            Calculator(CALCULATIONS, self.codec, self._counts, self.views),
+            self.views,
+        )
+        self.door = Door(self.codec, self._counts, lambda: self.drive.time)
+
+    def _store(self, schema: str) -> PostgresViews:
+        views = [view for family in FAMILIES for view in VIEWS[family]]
+        return PostgresViews(self._dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
+
+    def _decider(self, partition: Partition, set_aside: Iterable[int]) -> PartitionDecider:
+        family = partition.family
+        return PartitionDecider(partition, self._counts[family], DECIDERS[family], self.codec, set_aside)
+
+    async def start(self) -> None:
+        """Makes logs and views exist, claims every partition, catches up."""
+        await self.open()
+        await self.drive.start()
+
+    async def open(self) -> None:
+        """Connects to logs and views without claiming anything: enough to read and to verify."""
+        await asyncio.gather(self._backend.events.start(), self._backend.commands.start(), self.views.start())
+        await asyncio.gather(
+            self._backend.events.create(self.partitions), self._backend.commands.create(self.partitions)
+        )
+
+    async def close(self) -> None:
+        """Gives everything back."""
+        await self.drive.stop()
+        await asyncio.gather(self._backend.events.close(), self._backend.commands.close(), self.views.close())
+
+    async def verify_decisions(self) -> list[Verdict]:
+        """Decides every command of every partition again and compares bytes and chain."""
+        return [
+            await verify_decisions(
+                p,
+                self._decider,
+                self.codec,
+                self._backend.events,
+                self._backend.commands,
+                DECIDERS[p.family].LOGIC,
+            )
+            for p in self.partitions
+        ]
+
+    async def verify_projections(self) -> dict[str, tuple[str, str]]:
+        """Rebuilds every view from the log in a schema of its own; returns the tables that differ (live, rebuilt)."""
+        rebuilt = self._store(f"{self._deployment}_rebuilt")
+        await rebuilt.drop()
+        await rebuilt.start()
+        try:
+            projector = Projector(VIEWS, EVERYWHERE, rebuilt)
+            await projector.rebuild(self.partitions, self._backend.events, self.codec)
+            live, again = await self.views.checksums(), await rebuilt.checksums()
+        finally:
+            await rebuilt.drop()
+            await rebuilt.close()
+        return {name: (live[name], again[name]) for name in live if live[name] != again[name]}

@@ -1,0 +1,67 @@
+"""What a view is: a table, and for each event type a function from the fact to rows.
+
+*History* views are append-only; a row is known by (partition, seq, row) and carries the tick, so that
+a question can be asked as of tick k. *Current* views are overwritten, one row per key, for people.
+Rows are made from the fact alone: no memory, no look-ups.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from schemas.envelope import Recorded
+
+Row = Mapping[str, Any]
+"""Column → value. In a current view a missing or null column leaves what stands there."""
+
+Rows = Callable[[Recorded[Any]], Iterable[Row]]
+
+
+class Mode(StrEnum):
+    """Whether rows are added for ever or overwritten."""
+
+    HISTORY = "history"
+    CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A table `name` (plural noun), its columns (name → PostgreSQL type) and who fills it.
+
+    Every view also has the columns `partition int`, `seq bigint`, `tick bigint` and `at bigint` of the
+    fact (for a current row: of the last one); a history view also `row int` (the row's place among the
+    fact's rows) and the primary key (`key`, partition, seq, row), where `key` is empty unless several
+    families fill the view. `key` is the primary key of a current view and must contain the family's
+    key or be born from it: two projectors never write the same row. `indexes` are column lists.
+    """
+
+    name: str
+    mode: Mode
+    columns: Mapping[str, str]
+    on: Mapping[type, Rows]
+    key: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SqlView:
+    """A view computed by PostgreSQL from others (sums over partitions, the newest version …)."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A named question with its SQL (psycopg's `%(name)s` parameters); the answer is rows."""
+
+    name: str
+    sql: str
+    parameters: tuple[str, ...] = field(default=())
+
+
+class Ask(Protocol):
+    """Asks the slates: SQL and parameters in, rows out."""
+
+    async def __call__(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]: ...

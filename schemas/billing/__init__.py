@@ -1,0 +1,1 @@
+"""Billing: an issuer's ledger, tariffs, invoices and credit notes. Key: the issuer (a party)."""

@@ -1,0 +1,1 @@
+"""Energy communities: rules of sharing and members. Key: the community."""

@@ -1,0 +1,109 @@
+"""Wishes about a market. Key: the market."""
+
+from schemas.market.events import Restriction, RuleSet
+from schemas.message import command
+from schemas.values import (
+    AmountMicro,
+    Count,
+    Currency,
+    EnergyWh,
+    Id,
+    PowerW,
+    PriceNanoPerKwh,
+    Side,
+    TimeUs,
+)
+
+
+@command
+class AdoptRuleSet:
+    """The operator's rules for deliveries from `effective_from` on; the first one opens the market."""
+
+    effective_from: TimeUs
+    rules: RuleSet
+
+
+@command
+class OpenSession:
+    """Lists one instrument for each of `intervals` consecutive delivery intervals from `first_start_at` on."""
+
+    first_start_at: TimeUs
+    intervals: Count
+
+
+@command
+class AdmitParticipant:
+    """A party asks to trade (sent by a policy)."""
+
+    party: Id
+
+
+@command
+class RecordCapability:
+    """The site allots injection capability of its verified `resources` to the market (sent by a policy)."""
+
+    connection: Id
+    party: Id
+    injection_w: PowerW
+    resources: tuple[Id, ...]
+
+
+@command
+class RecordCredit:
+    """The ledger allots this credit to the party in this market (sent by a policy)."""
+
+    party: Id
+    currency: Currency
+    limit_micro: AmountMicro
+
+
+@command
+class SubmitOrder:
+    """Bids for one instrument. `party` is the owner: the account that is debited, not the agent that submits."""
+
+    party: Id
+    connection: Id
+    delivery_start_at: TimeUs
+    side: Side
+    quantity_wh: EnergyWh
+    limit_price_nano_per_kwh: PriceNanoPerKwh
+    restriction: Restriction
+    expires_at: TimeUs | None
+
+
+@command
+class CancelOrder:
+    """Takes what is left of a resting order out of the book."""
+
+    order: Id
+
+
+@command
+class ProposeContract:
+    """Offers a negotiated, firm contract over consecutive intervals; the counterparty approves or it lapses.
+
+    The actor is the seller or the buyer; `quantity_wh` is per interval.
+    """
+
+    seller: Id
+    buyer: Id
+    seller_connection: Id
+    buyer_connection: Id
+    first_start_at: TimeUs
+    quantity_wh: tuple[EnergyWh, ...]
+    price_nano_per_kwh: PriceNanoPerKwh
+
+
+@command
+class ApproveContract:
+    """The counterparty of a proposed contract agrees (Y.2072 6.2.2, stage 4)."""
+
+    contract: Id
+
+
+@command
+class SettleDelivery:
+    """Deliveries in [from_at, to_at) are settled and posted (sent by a policy): exposure and books may go."""
+
+    from_at: TimeUs
+    to_at: TimeUs

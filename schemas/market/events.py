@@ -1,0 +1,313 @@
+"""Facts about a market. Key: the market."""
+
+from enum import StrEnum
+
+from schemas.message import event, value
+from schemas.values import (
+    AmountMicro,
+    Count,
+    Currency,
+    DeliveryMode,
+    EnergyWh,
+    Id,
+    Minutes,
+    Name,
+    PowerW,
+    PriceNanoPerKwh,
+    Sequence,
+    Side,
+    TimeUs,
+)
+
+
+class Restriction(StrEnum):
+    """Execution restriction: `none` rests, `ioc` fills what it can at once, `fok` all at once or nothing."""
+
+    NONE = "none"
+    IOC = "ioc"
+    FOK = "fok"
+
+
+class SelfTradeMode(StrEnum):
+    """What happens when an order would meet an order of the same owner."""
+
+    OFF = "off"
+    CANCEL_NEWEST = "cancel_newest"
+    CANCEL_OLDEST = "cancel_oldest"
+
+
+class CancelReason(StrEnum):
+    """Why an order, or what is left of it, leaves the book."""
+
+    OWNER = "owner"
+    IOC_REST = "ioc_rest"
+    FOK_UNFILLABLE = "fok_unfillable"
+    SELF_TRADE = "self_trade"
+    MATCH_LIMIT = "match_limit"
+    EXPIRED = "expired"
+    GATE_CLOSED = "gate_closed"
+
+
+class MarketRefusal(StrEnum):
+    """Why a wish of this family was refused, in the order of the checks (`domain/market/validation.py`)."""
+
+    MARKET_UNKNOWN = "market_unknown"
+    ORDER_UNKNOWN = "order_unknown"
+    CONTRACT_UNKNOWN = "contract_unknown"
+    NOT_AUTHORISED = "not_authorised"
+    WRONG_CURRENCY = "wrong_currency"
+    NOT_FUTURE = "not_future"
+    INVALID_RULES = "invalid_rules"
+    ALREADY_ADMITTED = "already_admitted"
+    DELIVERY_NOT_OVER = "delivery_not_over"
+    SAME_PARTY = "same_party"
+    TOO_MANY_INTERVALS = "too_many_intervals"
+    SESSION_OFF_GRID = "session_off_grid"
+    SESSION_OVERLAPS = "session_overlaps"
+    INSTRUMENT_UNKNOWN = "instrument_unknown"
+    NOT_OPEN = "not_open"
+    GATE_CLOSED = "gate_closed"
+    ORDER_NOT_OPEN = "order_not_open"
+    CONTRACT_NOT_PROPOSED = "contract_not_proposed"
+    PARTICIPANT_UNKNOWN = "participant_unknown"
+    CONNECTION_UNKNOWN = "connection_unknown"
+    RESOURCE_NOT_VERIFIED = "resource_not_verified"
+    QUANTITY_ZERO = "quantity_zero"
+    QUANTITY_OFF_LOT = "quantity_off_lot"
+    QUANTITY_ABOVE_MAXIMUM = "quantity_above_maximum"
+    PRICE_OFF_TICK = "price_off_tick"
+    PRICE_OUT_OF_RANGE = "price_out_of_range"
+    EXPIRY_IN_THE_PAST = "expiry_in_the_past"
+    EXPIRY_AFTER_GATE = "expiry_after_gate"
+    CAPABILITY_EXCEEDED = "capability_exceeded"
+    CREDIT_EXCEEDED = "credit_exceeded"
+
+
+@value
+class RuleSet:
+    """What a market may change, as data. Money in `currency`; the gate closes `gate_lead_min` before delivery.
+
+    `assumed_price_nano_per_kwh` values undelivered sells in the credit rule; `points_per_kwh` are the
+    energy points that a buyer gives and a seller gains per delivered kWh.
+    """
+
+    zone: Id
+    operator: Id
+    currency: Currency
+    interval_min: Minutes
+    opening_lead_min: Count
+    gate_lead_min: Count
+    tick_nano_per_kwh: Count
+    lot_wh: Count
+    max_quantity_wh: EnergyWh
+    min_price_nano_per_kwh: PriceNanoPerKwh
+    max_price_nano_per_kwh: PriceNanoPerKwh
+    self_trade: SelfTradeMode
+    assumed_price_nano_per_kwh: PriceNanoPerKwh
+    points_per_kwh: Count
+    book_delivery_mode: DeliveryMode
+    approval_deadline_min: Count
+
+
+@event
+class RuleSetAdopted:
+    """Version `version` of the market's rules holds for deliveries from `effective_from` on."""
+
+    market: Id
+    version: Count
+    effective_from: TimeUs
+    rules: RuleSet
+
+
+@event
+class SessionOpened:
+    """Instruments for `intervals` consecutive delivery intervals are listed under this version of the rules."""
+
+    market: Id
+    zone: Id
+    first_start_at: TimeUs
+    intervals: Count
+    interval_min: Minutes
+    rules_version: Count
+
+
+@event
+class ParticipantAdmitted:
+    """The party may trade in this market."""
+
+    market: Id
+    party: Id
+
+
+@event
+class CapabilityRecorded:
+    """The connection may sell up to this injection in every interval; its verified `resources` are market resources.
+
+    A connection without verified resources may buy only (Y.2072 6.2.2, stage 2).
+    """
+
+    market: Id
+    connection: Id
+    party: Id
+    injection_w: PowerW
+    resources: tuple[Id, ...]
+
+
+@event
+class CreditRecorded:
+    """The party may be exposed up to this amount in this market."""
+
+    market: Id
+    party: Id
+    currency: Currency
+    limit_micro: AmountMicro
+
+
+@event
+class OrderAccepted:
+    """The order stands with time priority `sequence`; trades and cancellations of its rest follow as facts."""
+
+    market: Id
+    order: Id
+    sequence: Sequence
+    party: Id
+    connection: Id
+    delivery_start_at: TimeUs
+    interval_min: Minutes
+    side: Side
+    quantity_wh: EnergyWh
+    limit_price_nano_per_kwh: PriceNanoPerKwh
+    restriction: Restriction
+    expires_at: TimeUs | None
+
+
+@event
+class TradeMade:
+    """Two orders met at the resting order's price; the rests are what stays open of each."""
+
+    market: Id
+    trade: Id
+    delivery_start_at: TimeUs
+    interval_min: Minutes
+    buy_order: Id
+    sell_order: Id
+    buyer: Id
+    seller: Id
+    buyer_connection: Id
+    seller_connection: Id
+    aggressor: Side
+    quantity_wh: EnergyWh
+    price_nano_per_kwh: PriceNanoPerKwh
+    buy_rest_wh: EnergyWh
+    sell_rest_wh: EnergyWh
+
+
+@event
+class OrderCancelled:
+    """What was left of the order is out of the book."""
+
+    market: Id
+    order: Id
+    party: Id
+    delivery_start_at: TimeUs
+    side: Side
+    rest_wh: EnergyWh
+    reason: CancelReason
+
+
+@event
+class GateClosed:
+    """No order of this instrument may be entered, changed or cancelled any more; the resting ones follow in slices."""
+
+    market: Id
+    delivery_start_at: TimeUs
+    interval_min: Minutes
+    resting: Count
+
+
+@event
+class OrdersCancelled:
+    """A slice of the resting orders that the market took out of a closed book."""
+
+    market: Id
+    delivery_start_at: TimeUs
+    reason: CancelReason
+    orders: tuple[Id, ...]
+    rests_wh: tuple[EnergyWh, ...]
+
+
+@event
+class ContractProposed:
+    """A negotiated contract waits for `awaiting` to approve it until `lapses_at`; capability and credit are reserved."""
+
+    market: Id
+    contract: Id
+    proposer: Id
+    awaiting: Id
+    seller: Id
+    buyer: Id
+    seller_connection: Id
+    buyer_connection: Id
+    first_start_at: TimeUs
+    interval_min: Minutes
+    quantity_wh: tuple[EnergyWh, ...]
+    currency: Currency
+    price_nano_per_kwh: PriceNanoPerKwh
+    lapses_at: TimeUs
+
+
+@event
+class ContractConcluded:
+    """The agreement between two parties: from a trade (`trade` set, binding at once) or from an approval.
+
+    `quantity_wh` is per delivery interval of `interval_min` from `first_start_at` on.
+    """
+
+    market: Id
+    zone: Id
+    operator: Id
+    contract: Id
+    trade: Id | None
+    seller: Id
+    buyer: Id
+    seller_connection: Id
+    buyer_connection: Id
+    first_start_at: TimeUs
+    interval_min: Minutes
+    quantity_wh: tuple[EnergyWh, ...]
+    currency: Currency
+    price_nano_per_kwh: PriceNanoPerKwh
+    points_per_kwh: Count
+    delivery_mode: DeliveryMode
+    rules_version: Count
+
+
+@event
+class ContractLapsed:
+    """Nobody approved in time; what was reserved is free again."""
+
+    market: Id
+    contract: Id
+    seller: Id
+    buyer: Id
+
+
+@event
+class DeliverySettled:
+    """Deliveries in [from_at, to_at) no longer count as exposure; their books are gone."""
+
+    market: Id
+    from_at: TimeUs
+    to_at: TimeUs
+
+
+@event
+class CommandRefused:
+    """A wish that a rule of this family forbids; nothing else changed."""
+
+    command: Name
+    subject: Id
+    party: Id
+    reason: MarketRefusal
+    limit: int
+    found: int

@@ -1,0 +1,1 @@
+"""Meters: readings of a metering point, immutable, in versions. Key: the metering point."""

@@ -1,0 +1,1 @@
+"""Parties: who takes part, in which roles. Key: the party."""

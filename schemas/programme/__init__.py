@@ -1,0 +1,1 @@
+"""Demand-response programmes: terms, events, set-points, measured performance. Key: the programme."""

@@ -1,0 +1,57 @@
+"""Wishes about a programme. Key: the programme."""
+
+from schemas.message import command
+from schemas.programme.events import SitePerformance, Terms
+from schemas.values import Count, Id, PowerW, TickNumber, TimeUs
+
+
+@command
+class AdoptTerms:
+    """The operator's terms of the programme; the first ones open it. The actor becomes its operator."""
+
+    terms: Terms
+
+
+@command
+class EnrolSite:
+    """A site offers this reduction to the programme (sent by a policy)."""
+
+    connection: Id
+    party: Id
+    metering_point: Id
+    reduction_w: PowerW
+
+
+@command
+class CallEvent:
+    """The operator asks for `target_w` of reduction in [start_at, end_at)."""
+
+    start_at: TimeUs
+    end_at: TimeUs
+    target_w: PowerW
+
+
+@command
+class OptOut:
+    """A site will not follow this event."""
+
+    event: Id
+    connection: Id
+
+
+@command
+class MeasurePerformance:
+    """Asks for baseline and response of a completed event, from what was known at tick `cutoff_tick`."""
+
+    event: Id
+    cutoff_tick: TickNumber
+
+
+@command
+class ProposePerformance:
+    """A part of a computed measurement (sent by the calculation); `parts` is their number."""
+
+    measurement: Id
+    part: Count
+    parts: Count
+    sites: tuple[SitePerformance, ...]

@@ -1,0 +1,1 @@
+"""Reference series: prices and calendars of named publishers, in versions. Key: the series."""

@@ -1,0 +1,1 @@
+"""Settlement: runs over a delivery period, their lines, and what they post. Key: the settlement area (zone)."""

@@ -1,0 +1,1 @@
+"""Sites: grid connection points with their metering points, resources and capability. Key: the connection."""

@@ -1,0 +1,80 @@
+"""The numbers and names of messages, each with its unit, its range and one meaning.
+
+Energy, power and money are integers (`docs/decisions.md`, "Integers"). Injection is positive.
+The ranges hold at the doors (pydantic) and before a record is encoded (`schemas/codec.py`).
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+
+INT64_MAX = 2**63 - 1
+_MAX_ENERGY_WH = 10**15
+_MAX_PRICE_NANO = 10**15
+_MAX_MONEY = 10**18
+_MAX_TIME_US = 4_102_444_800_000_000  # 2100-01-01
+
+Id = Annotated[str, MinLen(1), MaxLen(96)]
+"""A name given by its owner or derived from the command that caused it; never a person's name."""
+
+Name = Annotated[str, MinLen(1), MaxLen(96)]
+"""A technical word (a command's type, a method, a series), never free text."""
+
+Currency = Annotated[str, MinLen(3), MaxLen(6)]
+"""ISO 4217 code, or `POINT` for energy points."""
+
+Count = Annotated[int, Ge(0), Le(INT64_MAX)]
+EnergyWh = Annotated[int, Ge(0), Le(_MAX_ENERGY_WH)]
+SignedEnergyWh = Annotated[int, Ge(-_MAX_ENERGY_WH), Le(_MAX_ENERGY_WH)]
+PowerW = Annotated[int, Ge(0), Le(_MAX_ENERGY_WH)]
+PriceNanoPerKwh = Annotated[int, Ge(-_MAX_PRICE_NANO), Le(_MAX_PRICE_NANO)]
+"""10⁻⁹ currency units per kWh: 0.12 EUR/kWh is 120_000_000."""
+
+AmountMicro = Annotated[int, Ge(-_MAX_MONEY), Le(_MAX_MONEY)]
+"""Accruals: 10⁻⁶ currency units."""
+
+AmountMinor = Annotated[int, Ge(-_MAX_MONEY), Le(_MAX_MONEY)]
+"""Documents: the currency's minor unit (cent; energy points have none)."""
+
+Ppm = Annotated[int, Ge(0), Le(1_000_000)]
+TimeUs = Annotated[int, Ge(0), Le(_MAX_TIME_US)]
+"""UTC microseconds since 1970-01-01."""
+
+Minutes = Annotated[int, Ge(1), Le(1440)]
+TickNumber = Annotated[int, Ge(0), Le(INT64_MAX)]
+Sequence = Annotated[int, Ge(0), Le(INT64_MAX)]
+
+PRICED_AS_IMBALANCE = "imbalance"
+"""The reference of a residual or surplus line whose energy is paid within an imbalance line: no tariff prices it."""
+
+
+class Side(StrEnum):
+    """Which way energy moves for the owner of an order."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Direction(StrEnum):
+    """The direction of a register at the grid connection point (IEC 61968-9 flow direction, in plain words)."""
+
+    IMPORT_FROM_GRID = "import_from_grid"
+    EXPORT_TO_GRID = "export_to_grid"
+    RESOURCE_CONSUMPTION = "resource_consumption"
+    RESOURCE_GENERATION = "resource_generation"
+
+
+class ResourceType(StrEnum):
+    """Y.2072 6.2.2: the equipment that a participant registers."""
+
+    GENERATION = "generation"
+    STORAGE = "storage"
+    LOAD = "load"
+
+
+class DeliveryMode(StrEnum):
+    """How a contract is settled against the meters (`docs/architecture.md`, settlement)."""
+
+    FIRM = "firm"
+    AS_DELIVERED = "as_delivered"
