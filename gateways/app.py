@@ -3,27 +3,34 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from domain.programme.calc_baseline import CALCULATION as BASELINE
 
 from consumers.calculate import Calculator, WiredCalculation
 from consumers.decide import PartitionOwner
 from consumers.drive import LockStep
 from consumers.partition import PartitionDecider
-from consumers.ports import CommandLog, EventLog, Partition
+from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
 from consumers.replay import Verdict, verify_decisions
 from domain.families import DECIDERS
 from domain.policies.table import POLICIES
-from domain.programme.calc_baseline import CALCULATION as BASELINE
 from domain.settlement.calc_run import CALCULATION as RUN
 from gateways.door import Door
 from infra.embedded.memory import MemoryCommandLog, MemoryEventLog
 from infra.embedded.postgres import PostgresCommandLog, PostgresEventLog
+from infra.kafka.broker.find import Broker, find_broker
+from infra.kafka.broker.runtime import LocalBrokerError
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.event_log import KafkaEventLog
-from infra.postgres.views import PostgresViews
+from infra.postgres.reach import Database, DatabaseUnreachable, find_database
+from infra.postgres.server import LocalPostgresError
+from infra.postgres.views import PostgresViews, ViewsUnavailable
 from infra.schemas import load_codec
+from infra.vault.vault import Vault, VaultUnavailable, master_key
 from projections.families import EVERYWHERE, SQL_VIEWS, VIEWS
 from projections.programme import inputs as baseline_inputs
 from projections.settlement import inputs as run_inputs
@@ -73,6 +80,32 @@ def postgres_backend(dsn: str, deployment: str) -> Backend:
 def kafka_backend(bootstrap: str, deployment: str) -> Backend:
     """The product: logs on Kafka."""
     return Backend(KafkaEventLog(bootstrap, deployment), KafkaCommandLog(bootstrap, deployment))
+
+
+def find_local_database(folder: Path) -> Database:
+    """The database of `DATABASE_URL`, else a local one with its data in `folder`."""
+    return find_database(folder)
+
+
+def find_local_broker(folder: Path) -> Broker:
+    """The broker of `KAFKA_BOOTSTRAP`, else a local one with its data in `folder`."""
+    return find_broker(folder, keep_data=True)
+
+
+def open_vault(dsn: str, key_file: Path) -> Vault:
+    """The vault in the deployment's database, under the master key of `key_file`."""
+    return Vault(dsn, master_key(key_file))
+
+
+FAILURES: tuple[type[Exception], ...] = (
+    DatabaseUnreachable,
+    LocalBrokerError,
+    LocalPostgresError,
+    LogUnavailable,
+    VaultUnavailable,
+    ViewsUnavailable,
+)
+"""What the pipes may say: each message is a sentence for people."""
 
 
 class App:

@@ -43,7 +43,7 @@ class Door:
 
     def __init__(self, codec: Codec, partitions: Mapping[str, int], time: Callable[[], Moment]) -> None:
         self._codec, self._partitions, self._time = codec, partitions, time
-        self._adapters = {
+        self._adapters: dict[tuple[str, str], TypeAdapter[Any]] = {
             (m.family, m.cls.__name__): TypeAdapter(m.cls)
             for m in all_messages()
             if m.kind is Kind.COMMAND and m.family != LOG

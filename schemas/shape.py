@@ -56,7 +56,8 @@ def shape_of(annotation: Any, namespace: str, seen: dict[str, type] | None = Non
         item, end = get_args(annotation)
         if end is not Ellipsis:
             raise TypeError(f"{annotation}: a tuple in a message has one item type and any length")
-        return _array(shape_of(item, namespace, seen))
+        inner = shape_of(item, namespace, seen)
+        return _integers(inner) if inner.schema == "long" else _array(inner)
     if annotation is bool:
         return _plain("boolean", bool)
     if annotation is int:
@@ -180,9 +181,24 @@ def _optional(annotation: Any, bounds: tuple[Any, ...], namespace: str, seen: di
     return Shape(["null", inner.schema], to_datum, from_datum)
 
 
+def _integers(item: Shape) -> Shape:
+    """An array of integers: types and range of the whole at once, because meter data are nothing else."""
+    check = item.to_datum
+
+    def to_datum(value: Any, path: str) -> Any:
+        if type(value) is not tuple:
+            raise InvalidMessage(path, "a tuple", value)
+        if value:
+            place = f"{path}[]"
+            for odd in value if set(map(type, value)) != {int} else (min(value), max(value)):
+                check(odd, place)
+        return value
+
+    return Shape({"type": "array", "items": "long"}, to_datum, tuple)
+
+
 def _array(item: Shape) -> Shape:
     check, build = item.to_datum, item.from_datum
-    as_is = build is _identity
 
     def to_datum(value: Any, path: str) -> Any:
         if type(value) is not tuple:
@@ -190,6 +206,6 @@ def _array(item: Shape) -> Shape:
         return [check(v, f"{path}[]") for v in value]
 
     def from_datum(datum: Any) -> Any:
-        return tuple(datum) if as_is else tuple(map(build, datum))
+        return tuple(map(build, datum))
 
     return Shape({"type": "array", "items": item.schema}, to_datum, from_datum)

@@ -238,7 +238,7 @@ class OrdersCancelled:
 
 @event
 class ContractProposed:
-    """A negotiated contract waits for `awaiting` to approve it until `lapses_at`; capability and credit are reserved."""
+    """A negotiated contract waits for `awaiting` to approve it until `lapses_at`; what it needs is reserved."""
 
     market: Id
     contract: Id

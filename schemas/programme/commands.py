@@ -14,7 +14,7 @@ class AdoptTerms:
 
 @command
 class EnrolSite:
-    """A site offers this reduction to the programme (sent by a policy)."""
+    """A site offers this reduction to the programme (sent by a policy); it replaces what it offered before."""
 
     connection: Id
     party: Id
@@ -41,7 +41,10 @@ class OptOut:
 
 @command
 class MeasurePerformance:
-    """Asks for baseline and response of a completed event, from what was known at tick `cutoff_tick`."""
+    """Asks for baseline and response of a completed event, from what was known at tick `cutoff_tick`.
+
+    A later measurement replaces the one before, so its cut-off lies after that one's.
+    """
 
     event: Id
     cutoff_tick: TickNumber
@@ -49,7 +52,7 @@ class MeasurePerformance:
 
 @command
 class ProposePerformance:
-    """A part of a computed measurement (sent by the calculation); `parts` is their number."""
+    """Part `part` (1, 2, … `parts`) of a computed measurement, sent by the calculation; the last completes it."""
 
     measurement: Id
     part: Count

@@ -1,0 +1,278 @@
+"""The script of the day: which wishes come in at which tick. It depends on nothing but the sample files.
+
+A tick is five simulated minutes on the delivery day; before and after it the clock takes longer steps.
+The same wishes with the same ids can be sent again after a crash: what was answered is answered again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from examples.agents import CENT_NANO, MINUTE_US, Bid, Household, bids
+from examples.meters import corrected, measured, readings
+from examples.world import (
+    AGGREGATOR,
+    CURRENCY,
+    IMBALANCE,
+    PROGRAMME,
+    SETTLEMENT_DESK,
+    SETTLEMENT_LEAD,
+    SHARING,
+    SUPPLIER,
+    TRADING,
+    Place,
+    Wishes,
+    allot,
+    born,
+    dr_connections,
+    found_everything,
+    load_place,
+    organiser,
+    register_sites,
+    verify_sites,
+)
+from gateways.door import DoorCommand
+from schemas.billing.commands import StartBilling
+from schemas.envelope import Moment
+from schemas.market.commands import ApproveContract, CancelOrder, ProposeContract, SubmitOrder
+from schemas.market.events import Restriction
+from schemas.programme.commands import CallEvent, MeasurePerformance, OptOut
+from schemas.settlement.commands import ApproveRun, StartRun
+from schemas.settlement.events import RunType
+from schemas.values import Side
+
+TICK_US: Final = 5 * MINUTE_US
+HOUR_US: Final = 60 * MINUTE_US
+DAY_US: Final = 24 * HOUR_US
+EVENT_HOURS: Final = (17, 19)
+_QUARTER_US: Final = 15 * MINUTE_US
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A tick and what comes in after it, before the next one."""
+
+    moment: Moment
+    title: str
+    commands: tuple[DoorCommand, ...]
+
+
+class Day:
+    """Everything that happens, in order: `steps`. The names of what is born are known beforehand."""
+
+    def __init__(self) -> None:
+        self.sharing, self.trading = load_place(SHARING), load_place(TRADING)
+        self.places = (self.sharing, self.trading)
+        self.day_start_at, self.day_end_at = self.trading.day_start_at, self.trading.day_end_at
+        self.event_at = tuple(self.day_start_at + hour * HOUR_US for hour in EVENT_HOURS)
+        self._wish = Wishes()
+        self._asked = dr_connections(self.trading)
+        self.opted_out = self._asked[3]
+        self._party = {c.connection: c.party for p in self.places for c in p.community.connections}
+        quarter = self.trading.delivery_day.start
+        self._event = slice(quarter + 4 * EVENT_HOURS[0], quarter + 4 * EVENT_HOURS[1])
+        followers = [c for c in self._asked if c != self.opted_out]
+        self._registers = {
+            self.sharing.name: measured(self.sharing, (), self._event),
+            self.trading.name: measured(self.trading, followers, self._event),
+        }
+        sellers = [c.connection for c in self.trading.community.connections if self.trading.injects(c.connection)]
+        self.firm_seller = max(sellers, key=lambda c: (self._noon_export(c), c))
+        self.firm_buyer, self.lapsing_buyer = self._asked[0], self._asked[1]
+        self.corrected = next(c for c in self._asked[4:] if c != self.opted_out)
+        self.steps = tuple(self._steps())
+
+    def _noon_export(self, connection: str) -> int:
+        yesterday = self.trading.community.day_slice(self.trading.community.delivery_day_index - 1)
+        return sum(self.trading.energy.connections[connection].export_to_grid_wh[yesterday])
+
+    # -- the steps ---------------------------------------------------------------------------------
+
+    def _steps(self) -> Iterator[Step]:
+        waiting = self._bids()
+        happenings = [*self._before(), *self._trading_day(), *self._after()]
+        for n, (at, title, commands) in enumerate(happenings, start=1):
+            due = [b for b in waiting if b.submit_at <= at]
+            waiting = waiting[len(due) :]
+            orders = [DoorCommand("market", TRADING, b.order.party, b.command_id, b.order) for b in due]
+            made = commands(n) if callable(commands) else commands
+            yield Step(Moment(n, at), title, (*made, *orders))
+
+    def _before(self) -> Iterator[tuple[int, str, object]]:
+        evening = self.day_start_at - 4 * HOUR_US
+        wish = self._wish
+        last = self.trading.community.delivery_day_index
+        yield evening, "founding communities, market, programme", tuple(found_everything(wish, self.places))
+        registered = [c for p in self.places for c in register_sites(wish, p)]
+        yield evening + TICK_US, "registering sites and equipment", tuple(registered)
+        verified = [c for p in self.places for c in verify_sites(wish, p)]
+        yield evening + 2 * TICK_US, "verifying equipment", tuple(verified)
+        yield evening + 3 * TICK_US, "allotting capability and credit", tuple(allot(wish, self.trading))
+        for n, first in enumerate(range(0, last - 1, 7)):
+            days = range(first, min(first + 7, last - 1))
+            yield evening + (4 + n) * TICK_US, "reading the meters of earlier weeks", self._readings(days, f"week-{n}")
+
+    def _readings(self, days: range, batch: str) -> tuple[DoorCommand, ...]:
+        return tuple(c for p in self.places for c in readings(self._wish, p, self._registers[p.name], days, batch))
+
+    def _trading_day(self) -> Iterator[tuple[int, str, object]]:
+        said = self._said_during_the_day()
+        for n in range((self.day_end_at - self.day_start_at) // TICK_US):
+            at = self.day_start_at + n * TICK_US
+            yield at, "the delivery day", tuple(c for time, c in said if time == at)
+
+    def _said_during_the_day(self) -> list[tuple[int, DoorCommand]]:
+        day, wish = self.day_start_at, self._wish
+        last = self.trading.community.delivery_day_index
+        found = [(day + 2 * HOUR_US, c) for c in self._readings(range(last - 1, last), "yesterday")]
+        firm = self._proposal(self.firm_seller, self.firm_buyer, 500, day + 11 * HOUR_US)
+        lapsing = self._proposal(self.firm_seller, self.lapsing_buyer, 200, day + 13 * HOUR_US)
+        found += [(day + 6 * HOUR_US, firm), (day + 6 * HOUR_US, lapsing)]
+        approval = ApproveContract(born("market", firm))
+        found.append((day + 7 * HOUR_US, wish("market", TRADING, self._party[self.firm_buyer], approval)))
+        call = wish("programme", PROGRAMME, AGGREGATOR, CallEvent(*self.event_at, self._target_w()))
+        self.event_id = born("programme", call)
+        found.append((day + 10 * HOUR_US, call))
+        out = OptOut(self.event_id, self.opted_out)
+        found.append((day + 12 * HOUR_US, wish("programme", PROGRAMME, self._party[self.opted_out], out)))
+        return found + self._mistakes(day + 9 * HOUR_US)
+
+    def _target_w(self) -> int:
+        offered = 0
+        for connection in self._asked:
+            offered += sum(r.rated_power_w for r in self.trading.resources_of(connection)) // 4
+        return offered * 6 // 10
+
+    def _proposal(self, seller: str, buyer: str, quantity_wh: int, first_start_at: int) -> DoorCommand:
+        body = ProposeContract(
+            seller=self._party[seller],
+            buyer=self._party[buyer],
+            seller_connection=seller,
+            buyer_connection=buyer,
+            first_start_at=first_start_at,
+            quantity_wh=(quantity_wh,) * 8,
+            price_nano_per_kwh=14 * CENT_NANO,
+        )
+        return self._wish("market", TRADING, self._party[seller], body)
+
+    def _mistakes(self, at: int) -> list[tuple[int, DoorCommand]]:
+        """What people get wrong, and one who changes their mind: each is answered, none does harm."""
+        evening = self.day_start_at + 20 * HOUR_US
+        buyers = self._asked[5:]
+        seller = next(c for c in self._sellers() if c != self.firm_seller)
+
+        def order(
+            connection: str, side: Side, quantity_wh: int, price: int, delivery: int, actor: str = ""
+        ) -> DoorCommand:
+            party = self._party[connection]
+            body = SubmitOrder(party, connection, delivery, side, quantity_wh, price, Restriction.NONE, None)
+            return self._wish("market", TRADING, actor or party, body)
+
+        stranger = self.sharing.community.connections[0].connection
+        resting = order(buyers[0], Side.BUY, 50, 1 * CENT_NANO, evening)
+        cancel = self._wish("market", TRADING, resting.actor, CancelOrder(born("market", resting)))
+        again = self._wish("market", TRADING, resting.actor, CancelOrder(born("market", resting)))
+        noon = self.day_start_at + 12 * HOUR_US
+        wrong = [
+            order(buyers[1], Side.BUY, 50, 12 * CENT_NANO + 1, evening),
+            order(buyers[2], Side.BUY, 55, 12 * CENT_NANO, evening),
+            order(buyers[3], Side.BUY, 50, 12 * CENT_NANO, self.day_start_at + 8 * HOUR_US),
+            order(buyers[4], Side.BUY, 50_000, 50 * CENT_NANO, evening),
+            order(stranger, Side.BUY, 50, 12 * CENT_NANO, evening),
+            order(buyers[5], Side.BUY, 50, 12 * CENT_NANO, evening, actor=SUPPLIER),
+            order(seller, Side.SELL, 50_000, 12 * CENT_NANO, noon),
+            order(buyers[6], Side.SELL, 50, 12 * CENT_NANO, evening),
+            # The seller buys what it offers itself: self-trade prevention cancels the newer order.
+            order(seller, Side.SELL, 10, 40 * CENT_NANO, evening),
+            order(seller, Side.BUY, 10, 50 * CENT_NANO, evening),
+            resting,
+            cancel,
+            again,
+        ]
+        return [(at, command) for command in wrong]
+
+    def _sellers(self) -> list[str]:
+        return [c.connection for c in self.trading.community.connections if self.trading.injects(c.connection)]
+
+    def _bids(self) -> list[Bid]:
+        found: list[Bid] = []
+        not_in_the_book = {self.firm_seller, self.firm_buyer}
+        earlier = [self.trading.community.day_slice(d) for d in range(self.trading.community.delivery_day_index)]
+        working = [s for s, d in zip(earlier, self.trading.community.local_dates, strict=False) if d.weekday() < 5]
+        for connection in self.trading.community.connections:
+            if connection.connection in not_in_the_book:
+                continue
+            energy = self.trading.energy.connections[connection.connection]
+            household = Household(
+                connection.party,
+                connection.connection,
+                [energy.import_from_grid_wh[s] for s in working[-5:]],
+                [energy.export_to_grid_wh[s] for s in earlier[-7:]],
+                self.trading.injects(connection.connection),
+            )
+            found += bids(household, self.day_start_at, TICK_US)
+        return sorted(found, key=lambda bid: (bid.submit_at, bid.command_id))
+
+    def _after(self) -> Iterator[tuple[int, str, object]]:
+        morning, wish = self.day_end_at, self._wish
+        last = self.trading.community.delivery_day_index
+        yield morning + 2 * HOUR_US, "reading the meters of the day", self._readings(range(last, last + 1), "day")
+        yield morning + 8 * HOUR_US, "measuring the event's response", self._measure
+        yield morning + 9 * HOUR_US, "settlement runs", lambda n: self._start_runs(n, RunType.INITIAL, self.places)
+        yield morning + 10 * HOUR_US, "a second person approves", lambda n: self._approve(self.places)
+        yield morning + 10 * HOUR_US + TICK_US, "posting differences", ()
+        issuers = (organiser(SHARING), organiser(TRADING), SUPPLIER, AGGREGATOR)
+        yield morning + 12 * HOUR_US, "bills", tuple(self._bill(issuer) for issuer in issuers)
+        for n in range(3):
+            yield morning + 12 * HOUR_US + (n + 1) * TICK_US, "bills", ()
+        two_days_later = morning + 2 * DAY_US
+        quarter = self.trading.delivery_day.start
+        late = corrected(
+            wish,
+            self.trading,
+            self._registers[TRADING],
+            self.corrected,
+            slice(quarter + 4 * 12, quarter + 4 * 14),
+            60,
+        )
+        yield two_days_later, "a late meter correction", (late,)
+        yield (
+            two_days_later + HOUR_US,
+            "a second run",
+            lambda n: self._start_runs(n, RunType.CORRECTION, (self.trading,)),
+        )
+        yield two_days_later + 2 * HOUR_US, "a second person approves", lambda n: self._approve((self.trading,))
+        yield two_days_later + 2 * HOUR_US + TICK_US, "posting differences", ()
+        again = (organiser(TRADING), SUPPLIER)
+        yield two_days_later + 3 * HOUR_US, "credit note and new bill", tuple(self._bill(i) for i in again)
+        yield two_days_later + 3 * HOUR_US + TICK_US, "credit note and new bill", ()
+        yield two_days_later + 4 * HOUR_US, "done", ()
+
+    def _measure(self, n: int) -> Sequence[DoorCommand]:
+        body = MeasurePerformance(self.event_id, n)
+        return (self._wish("programme", PROGRAMME, AGGREGATOR, body),)
+
+    def _start_runs(self, n: int, kind: RunType, places: Sequence[Place]) -> Sequence[DoorCommand]:
+        started = []
+        for place in places:
+            body = StartRun(
+                run_type=kind,
+                from_at=self.day_start_at,
+                to_at=self.day_end_at,
+                interval_min=15,
+                cutoff_tick=n,
+                currency=CURRENCY,
+                operator=organiser(place.name),
+                imbalance_series=IMBALANCE,
+                markets=(TRADING,) if place.name == TRADING else (),
+                deadline_at=self.day_end_at + 30 * DAY_US,
+            )
+            started.append(self._wish("settlement", place.name, SETTLEMENT_DESK, body))
+        self._runs = {command.key: born("settlement", command) for command in started}
+        return started
+
+    def _approve(self, places: Sequence[Place]) -> Sequence[DoorCommand]:
+        return [self._wish("settlement", p.name, SETTLEMENT_LEAD, ApproveRun(self._runs[p.name])) for p in places]
+
+    def _bill(self, issuer: str) -> DoorCommand:
+        return self._wish("billing", issuer, issuer, StartBilling(self.day_start_at, self.day_end_at))

@@ -1,0 +1,104 @@
+"""The demo: two real neighbourhoods live through a day of electricity, on one log, in one command.
+
+`make demo` (embedded), `make demo ARGS='--kafka'`, `ARGS='--json FILE'`, `--data DIR`, `--fresh`.
+"""
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from examples import account, story
+from examples.day import Day
+from examples.sample_files import SampleFileError
+from gateways.app import FAILURES, App
+from gateways.servers import Servers, servers
+
+DATA: Final = Path(".gridbook/demo")
+
+
+async def live(app: App, day: Day, show: Callable[[str, int], None]) -> None:
+    """Lives through the day, or goes on where an earlier process was killed.
+
+    The last tick that every partition has passed is known from the log; its wishes are sent again, and
+    those that were answered before are answered as repeated.
+    """
+    passed = app.drive.passed
+    for step in day.steps:
+        if step.moment.n < passed:
+            continue
+        if step.moment.n > passed:
+            await app.drive.tick(step.moment)
+        if step.commands:
+            await app.drive.send(app.door.admit(step.commands))
+            await app.drive.settle()
+        show(step.title, step.moment.n)
+
+
+async def _prove(app: App) -> tuple[dict[str, bool], bool, list[str]]:
+    verdicts = await app.verify_decisions()
+    differing = await app.verify_projections()
+    problems = [d for verdict in verdicts for d in verdict.differences]
+    problems += [f"view {name}: live {live}, rebuilt {again}" for name, (live, again) in differing.items()]
+    proofs = {"decisions": all(v.holds for v in verdicts), "projections": not differing}
+    return proofs, all(v.chain for v in verdicts), problems
+
+
+async def _run(places: Servers, day: Day, console: Console) -> dict[str, Any]:
+    started = time.monotonic()
+    app = App(places.backend(), places.dsn, places.deployment)
+    try:
+        await app.start()
+        columns = (TextColumn("{task.description:40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("starting", total=len(day.steps), completed=app.drive.passed)
+            await live(app, day, lambda title, n: progress.update(task, description=title, completed=n))
+            progress.update(task, description="deciding everything again")
+            proofs, chain, problems = await _prove(app)
+        found = await account.gather(app) | {"verified": proofs, "chain": chain}
+        await story.tell(app, day, found, console)
+        for problem in problems:
+            console.print(problem, style="bold red")
+        return found | {"seconds": round(time.monotonic() - started, 1)}
+    finally:
+        await app.close()
+
+
+def main(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the account as one JSON object.")] = None,
+    kafka: Annotated[bool, typer.Option("--kafka", help="Run on Kafka instead of the embedded log.")] = False,
+    data: Annotated[Path, typer.Option("--data", help="Where everything is kept.")] = DATA,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew.")] = False,
+) -> None:
+    """Two neighbourhoods, one day: trade, share, respond, measure, settle, bill, correct, explain, prove."""
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    started = time.monotonic()
+    try:
+        if fresh and data.exists():
+            with servers(data, kafka):
+                """Takes over what may still run on the folder, to end it."""
+            shutil.rmtree(data)
+        day = Day()
+        with servers(data, kafka) as places:
+            found = asyncio.run(_run(places, day, console))
+    except (*FAILURES, SampleFileError) as failure:
+        console.print(str(failure), style="bold red", highlight=False)
+        raise typer.Exit(1) from None
+    found["seconds"] = round(time.monotonic() - started, 1)
+    console.print(f"All of it took {found['seconds']} s.")
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    if not (all(found["verified"].values()) and found["chain"]):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

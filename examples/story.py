@@ -1,0 +1,122 @@
+"""The demo's account for people: what happened, who got how much from whom, three bills, one line explained."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from projections.explain import explain
+from rich.console import Console
+from rich.table import Table
+
+from examples import account
+from examples.day import Day
+from examples.world import SHARING, TRADING
+from gateways.app import App
+from gateways.tree import as_tree
+
+
+async def tell(app: App, day: Day, found: Mapping[str, Any], console: Console) -> None:
+    """Prints the account."""
+    console.rule("[bold]The day")
+    console.print(
+        f"{len(day.sharing.community.connections)} connections of {SHARING} share what they feed in; "
+        f"{len(day.trading.community.connections)} of {TRADING} trade it. "
+        f"{found['commands']:,} wishes became {found['events']:,} facts; {found['orders']:,} orders made "
+        f"{found['trades']:,} trades of {_kwh(found['traded_wh'])}; {_kwh(found['shared_wh'])} were shared; "
+        f"{found['readings']:,} readings were recorded."
+    )
+    console.print(
+        "Refused, each with its reason: " + ", ".join(f"{reason} {n}" for reason, n in found["refusals"].items())
+    )
+    await _trades(app, console)
+    await _attribution(app, console)
+    await _response(app, day, console)
+    await _bills(app, day, console)
+    line = await account.line_to_explain(app)
+    console.rule("[bold]Why is that on the bill?")
+    tree = await explain(app.views, line["invoice"], line["number"])
+    console.print(as_tree(tree))
+    _proofs(found, console)
+
+
+async def _trades(app: App, console: Console) -> None:
+    table = Table("hour", "trades", "energy", "lowest", "mean", "highest", title=f"Trades in {TRADING}, by hour")
+    for row in await account.hours(app):
+        table.add_row(
+            row["hour"],
+            str(row["trades"]),
+            _kwh(row["energy_wh"]),
+            *(_cent(row[name]) for name in ("lowest", "mean", "highest")),
+        )
+    console.print(table)
+
+
+async def _attribution(app: App, console: Console) -> None:
+    table = Table("community", "what", "connections", "energy", "money fixed here", title="Every metered Wh, once")
+    for row in await account.attribution(app):
+        money = _money(row["amount_micro"], 6, "EUR") if row["amount_micro"] else "by tariff or none"
+        table.add_row(
+            row["area"], row["kind"].replace("_", " "), str(row["connections"]), _kwh(row["energy_wh"]), money
+        )
+    console.print(table)
+
+
+async def _response(app: App, day: Day, console: Console) -> None:
+    console.print(
+        "The aggregator called an event for 17:00 to 19:00; the households' response is simulated by the demo's "
+        f"agents, the baseline (KPX Mid(6/10)) is measured. {day.opted_out} opted out. The largest responses:"
+    )
+    table = Table("site", "status", "reference days", "baseline", "metered", "paid response")
+    for row in await account.response(app):
+        table.add_row(
+            row["connection"],
+            row["status"],
+            str(row["days"]),
+            _kwh(row["baseline_wh"] or 0),
+            _kwh(row["metered_wh"] or 0),
+            _kwh(row["paid_wh"]),
+        )
+    console.print(table)
+
+
+async def _bills(app: App, day: Day, console: Console) -> None:
+    console.rule("[bold]Bills")
+    party = {c.connection: c.party for c in day.trading.community.connections}[day.corrected]
+    for bill in await account.three_bills(app, party):
+        title = f"{bill['kind'].replace('_', ' ')} {bill['number']} of {bill['issuer']} for {bill['party']}"
+        table = Table("line", "what", "energy", "amount", title=title)
+        for line in await account.bill_lines(app, bill["invoice"]):
+            table.add_row(
+                str(line["number"]),
+                line["charge"].replace("_", " "),
+                _kwh(line["energy_wh"]),
+                _money(line["amount_minor"], bill["minor_digits"], bill["currency"]),
+            )
+        if bill["kind"] == "invoice":
+            table.add_row("", "VAT", "", _money(bill["vat_minor"], bill["minor_digits"], bill["currency"]))
+        table.add_row(
+            "", "total", "", _money(bill["total_minor"], bill["minor_digits"], bill["currency"]), style="bold"
+        )
+        console.print(table)
+
+
+def _proofs(found: Mapping[str, Any], console: Console) -> None:
+    console.rule("[bold]Proofs")
+    sums = ", ".join(f"{currency} {n}" for currency, n in found["ledger_sum"].items())
+    console.print(f"Ledger sums: {sums}. Energy not attributed exactly once: {found['energy_balance_wh']} Wh.")
+    for name, holds in (*found["verified"].items(), ("chain", found["chain"])):
+        console.print(f"verify {name}: {'true' if holds else 'FALSE'}", style="green" if holds else "bold red")
+
+
+def _kwh(energy_wh: int) -> str:
+    return f"{energy_wh // 1000:,}.{energy_wh % 1000:03} kWh" if energy_wh >= 0 else f"-{_kwh(-energy_wh)}"
+
+
+def _cent(price_nano_per_kwh: int) -> str:
+    tenths = price_nano_per_kwh // 1_000_000
+    return f"{tenths // 10}.{tenths % 10} ct/kWh"
+
+
+def _money(amount: int, digits: int, currency: str) -> str:
+    whole, rest = divmod(abs(amount), 10**digits)
+    cents = f"{rest:0{digits}}"[:2] if digits > 2 else f"{rest:0{digits}}"
+    return f"{'-' if amount < 0 else ''}{whole:,}.{cents} {currency}"

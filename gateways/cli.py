@@ -1,0 +1,187 @@
+"""`gridbook`: ask the slates, explain a bill line, verify, send a wish, on the deployment of a data folder."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from projections.explain import explain as explain_line
+from rich.console import Console
+from rich.table import Table
+
+from gateways.app import FAILURES, App
+from gateways.door import DoorCommand, InvalidCommand
+from gateways.servers import servers
+from gateways.settings import Settings
+from gateways.tree import as_tree
+from projections.families import QUESTIONS
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+verify_commands = typer.Typer(help="Prove that the record is whole and that everything follows from it.")
+app.add_typer(verify_commands, name="verify")
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default: GRIDBOOK_DATA or .gridbook/demo).")]
+Kafka = Annotated[bool, typer.Option("--kafka", help="The deployment's log on Kafka instead of the embedded one.")]
+Json = Annotated[bool, typer.Option("--json", help="Rows as JSON lines, for programs.")]
+
+_LIMIT: Final = 50
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]]) -> None:
+    """Runs `work` on the opened deployment; exits with 1 when it answers false or a pipe fails."""
+    settings = Settings()
+    folder = data or settings.data
+
+    async def run() -> bool:
+        with servers(folder, kafka) as places:
+            deployment = settings.deployment or places.deployment
+            made = App(places.backend(), places.dsn, deployment, settings.partitions)
+            try:
+                await made.open()
+                return await work(made)
+            finally:
+                await made.close()
+
+    try:
+        if not folder.exists():
+            raise typer.BadParameter(f"{folder} does not exist: run `make demo`, or name a folder with --data")
+        holds = asyncio.run(run())
+    except (*FAILURES, InvalidCommand) as failure:
+        Console(stderr=True).print(str(failure), style="bold red", highlight=False)
+        raise typer.Exit(1) from None
+    if not holds:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    view: Annotated[str, typer.Argument(help=f"One of: {', '.join(sorted(QUESTIONS))}.")],
+    data: Data = None,
+    kafka: Kafka = False,
+    limit: Annotated[int, typer.Option(help="At most so many rows.", min=1, max=100_000)] = _LIMIT,
+    as_json: Json = False,
+) -> None:
+    """Prints a view."""
+    question = QUESTIONS.get(view)
+    if question is None:
+        raise typer.BadParameter(f"no view {view!r}: expected one of {', '.join(sorted(QUESTIONS))}")
+
+    async def ask(made: App) -> bool:
+        rows = await made.views(question.sql, {"limit": limit})
+        _print_rows(view, [dict(row) for row in rows], as_json)
+        return True
+
+    _on(data, kafka, ask)
+
+
+@app.command()
+def explain(
+    invoice: Annotated[str, typer.Argument(help="The invoice's id (see `gridbook show invoices`).")],
+    line: Annotated[int, typer.Argument(help="The line's number.", min=1)],
+    data: Data = None,
+    kafka: Kafka = False,
+) -> None:
+    """Walks a bill line back to run, contract, trade, both orders, rules and readings."""
+
+    async def walk(made: App) -> bool:
+        try:
+            tree = await explain_line(made.views, invoice, line)
+        except LookupError as missing:
+            Console(stderr=True).print(str(missing), style="bold red")
+            return False
+        _console().print(as_tree(tree))
+        return True
+
+    _on(data, kafka, walk)
+
+
+@verify_commands.command("decisions")
+def verify_decisions(data: Data = None, kafka: Kafka = False) -> None:
+    """Decides every command again and compares bytes; checks the chain of every partition."""
+
+    async def verify(made: App) -> bool:
+        verdicts = await made.verify_decisions()
+        table = Table("partition", "commands", "records", "chain", "decisions")
+        for verdict in verdicts:
+            place = f"{verdict.partition.family}/{verdict.partition.number}"
+            same = "same bytes" if not verdict.differences else "DIFFER"
+            table.add_row(
+                place, f"{verdict.commands:,}", f"{verdict.records:,}", "whole" if verdict.chain else "BROKEN", same
+            )
+        console = _console()
+        console.print(table)
+        for verdict in verdicts:
+            for note in (*verdict.differences, *verdict.other_logic):
+                console.print(note, highlight=False)
+        return all(verdict.holds for verdict in verdicts)
+
+    _on(data, kafka, verify)
+
+
+@verify_commands.command("projections")
+def verify_projections(data: Data = None, kafka: Kafka = False) -> None:
+    """Rebuilds every view from the log beside the live ones and compares them."""
+
+    async def verify(made: App) -> bool:
+        differing = await made.verify_projections()
+        for name, (live, again) in differing.items():
+            _console().print(f"{name}: live {live}, rebuilt {again}", highlight=False)
+        _console().print("every view equals its rebuild" if not differing else f"{len(differing)} views differ")
+        return not differing
+
+    _on(data, kafka, verify)
+
+
+@app.command()
+def send(
+    family: Annotated[str, typer.Argument(help="The family, for example `market`.")],
+    key: Annotated[str, typer.Argument(help="The family's key, for example the market's name.")],
+    command: Annotated[str, typer.Argument(help="The command, for example `CancelOrder`.")],
+    body: Annotated[str, typer.Argument(help="Its fields as JSON.")],
+    actor: Annotated[str, typer.Option(help="The party that wishes.")],
+    command_id: Annotated[str, typer.Option(help="An id of your own; sending it again changes nothing.")],
+    data: Data = None,
+    kafka: Kafka = False,
+) -> None:
+    """Sends one wish and prints its answer."""
+
+    async def wish(made: App) -> bool:
+        content = made.door.read(family, command, body)
+        await made.drive.start()
+        await made.drive.send(made.door.admit([DoorCommand(family, key, actor, command_id, content)]))
+        await made.drive.settle()
+        rows = await made.views(
+            "SELECT family, key, seq, event, reason FROM answers"
+            " WHERE command_id = %(command_id)s AND actor = %(actor)s ORDER BY family, partition, seq",
+            {"command_id": command_id, "actor": actor},
+        )
+        _print_rows("answer", [dict(row) for row in rows], False)
+        return True
+
+    _on(data, kafka, wish)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _print_rows(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row, default=str))
+        return
+    if not rows:
+        _console().print(f"{title}: nothing yet")
+        return
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    _console().print(table)

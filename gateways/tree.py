@@ -1,0 +1,19 @@
+"""An explanation drawn as a tree in the terminal."""
+
+from projections.explain import ExplainNode
+from rich.markup import escape
+from rich.tree import Tree
+
+
+def as_tree(node: ExplainNode) -> Tree:
+    """Each node says what it is, its figures, and where it stands on the log."""
+    tree = Tree(_label(node))
+    for child in node.children:
+        tree.children.append(as_tree(child))
+    return tree
+
+
+def _label(node: ExplainNode) -> str:
+    figures = ", ".join(f"{name} {value:,}" for name, value in node.figures.items())
+    place = f" [dim]{escape(str(node.position))}[/dim]" if node.position else ""
+    return f"[bold]{escape(node.title)}[/bold] {escape(node.what)} [cyan]{figures}[/cyan]{place}"
