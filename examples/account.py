@@ -9,8 +9,6 @@ from typing import Any
 from examples.world import TRADING
 from gateways.app import App
 
-_RUNTIME_ACTORS = ("clock", "owner")
-
 _ONE = {
     "commands": "SELECT count(DISTINCT (actor, command_id)) AS n FROM answers WHERE actor NOT IN ('clock', 'owner')",
     "events": "SELECT count(*) AS n FROM answers WHERE NOT runtime",
@@ -26,10 +24,9 @@ _ONE = {
     "credit_notes": "SELECT count(*) AS n FROM invoices WHERE kind = 'credit_note'",
 }
 
-_NEWEST_RUNS = """SELECT DISTINCT ON (area, from_at) area, run FROM (
-    SELECT a.key AS area, r.run, r.from_at, r.number FROM runs r JOIN answers a
-      ON a.event = 'RunPosted' AND a.family = 'settlement' AND a.key = r.area AND r.status = 'posted') posted
-  ORDER BY area, from_at, number DESC"""
+_NEWEST_RUNS = (
+    "SELECT DISTINCT ON (area, from_at) area, run FROM runs WHERE status = 'posted' ORDER BY area, from_at, number DESC"
+)
 
 
 async def gather(app: App) -> dict[str, Any]:
@@ -48,7 +45,7 @@ async def gather(app: App) -> dict[str, Any]:
     )
     found["ledger_sum"] = {row["currency"]: row["n"] for row in ledger}
     shared = await app.views(
-        "SELECT coalesce(sum(total_wh), 0)::bigint AS n FROM settlement_lines"
+        "SELECT coalesce(sum(settled_wh), 0)::bigint AS n FROM settlement_lines"
         f" WHERE kind = 'shared_consumption' AND run IN (SELECT run FROM ({_NEWEST_RUNS}) newest)",
         {},
     )
@@ -63,7 +60,7 @@ async def energy_balance_wh(app: App) -> int:
     |import − shared − delivered − residual| + |export − shared − delivered − surplus|, computed by
     PostgreSQL from recorded balances and lines.
     """
-    rows = await app.views("SELECT coalesce(sum(energy_balance_wh), 0)::bigint AS n FROM energy_balances", {})
+    rows = await app.views("SELECT coalesce(sum(unattributed_wh), 0)::bigint AS n FROM energy_balances", {})
     return int(rows[0]["n"])
 
 
@@ -82,7 +79,7 @@ async def hours(app: App) -> Sequence[Mapping[str, Any]]:
 async def attribution(app: App) -> Sequence[Mapping[str, Any]]:
     """Who got how much from whom, in the newest posted run of each area: energy by kind of line."""
     return await app.views(
-        f"""SELECT n.area, l.kind, count(DISTINCT l.connection) AS connections, sum(l.total_wh)::bigint AS energy_wh,
+        f"""SELECT n.area, l.kind, count(DISTINCT l.connection) AS connections, sum(l.settled_wh)::bigint AS energy_wh,
                    sum(l.amount_micro)::bigint AS amount_micro
             FROM settlement_lines l JOIN ({_NEWEST_RUNS}) n ON n.run = l.run GROUP BY 1, 2 ORDER BY 1, 2""",
         {},

@@ -4,7 +4,7 @@ A tick is five simulated minutes on the delivery day; before and after it the cl
 The same wishes with the same ids can be sent again after a crash: what was answered is answered again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +48,10 @@ EVENT_HOURS: Final = (17, 19)
 _QUARTER_US: Final = 15 * MINUTE_US
 
 
+Happening = tuple[int, str, Sequence[DoorCommand] | Callable[[int], Sequence[DoorCommand]]]
+"""A time, a title, and wishes (or how to make them once the tick's number is known)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A tick and what comes in after it, before the next one."""
@@ -64,7 +68,7 @@ class Day:
         self.sharing, self.trading = load_place(SHARING), load_place(TRADING)
         self.places = (self.sharing, self.trading)
         self.day_start_at, self.day_end_at = self.trading.day_start_at, self.trading.day_end_at
-        self.event_at = tuple(self.day_start_at + hour * HOUR_US for hour in EVENT_HOURS)
+        self.event_at = [self.day_start_at + hour * HOUR_US for hour in EVENT_HOURS]
         self._wish = Wishes()
         self._asked = dr_connections(self.trading)
         self.opted_out = self._asked[3]
@@ -98,7 +102,7 @@ class Day:
             made = commands(n) if callable(commands) else commands
             yield Step(Moment(n, at), title, (*made, *orders))
 
-    def _before(self) -> Iterator[tuple[int, str, object]]:
+    def _before(self) -> Iterator[Happening]:
         evening = self.day_start_at - 4 * HOUR_US
         wish = self._wish
         last = self.trading.community.delivery_day_index
@@ -115,7 +119,7 @@ class Day:
     def _readings(self, days: range, batch: str) -> tuple[DoorCommand, ...]:
         return tuple(c for p in self.places for c in readings(self._wish, p, self._registers[p.name], days, batch))
 
-    def _trading_day(self) -> Iterator[tuple[int, str, object]]:
+    def _trading_day(self) -> Iterator[Happening]:
         said = self._said_during_the_day()
         for n in range((self.day_end_at - self.day_start_at) // TICK_US):
             at = self.day_start_at + n * TICK_US
@@ -130,7 +134,7 @@ class Day:
         found += [(day + 6 * HOUR_US, firm), (day + 6 * HOUR_US, lapsing)]
         approval = ApproveContract(born("market", firm))
         found.append((day + 7 * HOUR_US, wish("market", TRADING, self._party[self.firm_buyer], approval)))
-        call = wish("programme", PROGRAMME, AGGREGATOR, CallEvent(*self.event_at, self._target_w()))
+        call = wish("programme", PROGRAMME, AGGREGATOR, CallEvent(self.event_at[0], self.event_at[1], self._target_w()))
         self.event_id = born("programme", call)
         found.append((day + 10 * HOUR_US, call))
         out = OptOut(self.event_id, self.opted_out)
@@ -213,7 +217,7 @@ class Day:
             found += bids(household, self.day_start_at, TICK_US)
         return sorted(found, key=lambda bid: (bid.submit_at, bid.command_id))
 
-    def _after(self) -> Iterator[tuple[int, str, object]]:
+    def _after(self) -> Iterator[Happening]:
         morning, wish = self.day_end_at, self._wish
         last = self.trading.community.delivery_day_index
         yield morning + 2 * HOUR_US, "reading the meters of the day", self._readings(range(last, last + 1), "day")

@@ -5,7 +5,6 @@
 
 import asyncio
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,10 +18,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from examples import account, story
 from examples.day import Day
 from examples.sample_files import SampleFileError
-from gateways.app import FAILURES, App
+from gateways.app import FAILURES, App, forget_local
 from gateways.servers import Servers, servers
 
 DATA: Final = Path(".gridbook/demo")
+_FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, SampleFileError)
 
 
 async def live(app: App, day: Day, show: Callable[[str, int], None]) -> None:
@@ -83,13 +83,11 @@ def main(
     started = time.monotonic()
     try:
         if fresh and data.exists():
-            with servers(data, kafka):
-                """Takes over what may still run on the folder, to end it."""
-            shutil.rmtree(data)
+            forget_local(data)
         day = Day()
         with servers(data, kafka) as places:
             found = asyncio.run(_run(places, day, console))
-    except (*FAILURES, SampleFileError) as failure:
+    except _FAILURES as failure:
         console.print(str(failure), style="bold red", highlight=False)
         raise typer.Exit(1) from None
     found["seconds"] = round(time.monotonic() - started, 1)

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from examples.agents import responded_wh
-from examples.sample_files import INTERVAL_MIN
+from examples.sample_files import INTERVAL_MIN, Register
 from examples.world import Place, Wishes, metering_point
 from gateways.door import DoorCommand
 from schemas.meter.commands import RecordReadings
 from schemas.meter.events import Quality
 from schemas.values import Direction
 
-_RESOURCE_REGISTERS = {
+_RESOURCE_REGISTERS: Mapping[Register, Direction] = {
     "consumption": Direction.RESOURCE_CONSUMPTION,
     "generation": Direction.RESOURCE_GENERATION,
     "charge": Direction.RESOURCE_CONSUMPTION,
@@ -29,7 +29,7 @@ def measured(place: Place, followers: Sequence[str], event: slice) -> Registers:
     party = {c.connection: c.party for c in place.community.connections}
     for r in place.community.resources:
         for register, direction in _RESOURCE_REGISTERS.items():
-            series = place.energy.registers.get((r.resource, register))  # type: ignore[call-overload]
+            series: Sequence[int] | None = place.energy.registers.get((r.resource, register))
             if series is None:
                 continue
             if register == "consumption" and r.connection in follow:

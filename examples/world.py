@@ -128,8 +128,8 @@ def found_everything(wish: Wishes, places: Sequence[Place]) -> Iterator[DoorComm
         AGGREGATOR: Role.RESOURCE_AGGREGATOR,
         **{organiser(p.name): Role.COMMUNITY_ORGANISER for p in places},
     }
-    for party, role in operators.items():
-        yield wish("party", party, party, RegisterParty((role,)))
+    for operator, role in operators.items():
+        yield wish("party", operator, operator, RegisterParty((role,)))
     for place in places:
         for party in place.community.parties:
             yield wish("party", party.party, party.party, RegisterParty((Role.PARTY_CONNECTED_TO_GRID,)))

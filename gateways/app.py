@@ -1,12 +1,11 @@
 """The composition root: the one place that names concrete adapters. A plain table, no container."""
 
 import asyncio
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-from domain.programme.calc_baseline import CALCULATION as BASELINE
 
 from consumers.calculate import Calculator, WiredCalculation
 from consumers.decide import PartitionOwner
@@ -18,16 +17,16 @@ from consumers.react import Reactor
 from consumers.replay import Verdict, verify_decisions
 from domain.families import DECIDERS
 from domain.policies.table import POLICIES
+from domain.programme.calc_baseline import CALCULATION as BASELINE
 from domain.settlement.calc_run import CALCULATION as RUN
 from gateways.door import Door
-from infra.embedded.memory import MemoryCommandLog, MemoryEventLog
+from infra.embedded.memory import MemoryCommandLog, MemoryEventLog, MemoryStore
 from infra.embedded.postgres import PostgresCommandLog, PostgresEventLog
-from infra.kafka.broker.find import Broker, find_broker
-from infra.kafka.broker.runtime import LocalBrokerError
+from infra.kafka.broker import Broker, LocalBroker, LocalBrokerError, find_broker
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.event_log import KafkaEventLog
 from infra.postgres.reach import Database, DatabaseUnreachable, find_database
-from infra.postgres.server import LocalPostgresError
+from infra.postgres.server import LocalPostgres, LocalPostgresError
 from infra.postgres.views import PostgresViews, ViewsUnavailable
 from infra.schemas import load_codec
 from infra.vault.vault import Vault, VaultUnavailable, master_key
@@ -67,9 +66,10 @@ class Backend:
     commands: ServedCommandLog
 
 
-def memory_backend() -> Backend:
-    """Logs in this process's memory, for tests and simulations; nothing survives it."""
-    return Backend(MemoryEventLog(), MemoryCommandLog())
+def memory_backend(deployment: str, store: MemoryStore | None = None) -> Backend:
+    """Logs in this process's memory, for tests and simulations; what shares a `store` is the same log."""
+    store = store or MemoryStore()
+    return Backend(MemoryEventLog(deployment, store), MemoryCommandLog(deployment, store))
 
 
 def postgres_backend(dsn: str, deployment: str) -> Backend:
@@ -90,6 +90,13 @@ def find_local_database(folder: Path) -> Database:
 def find_local_broker(folder: Path) -> Broker:
     """The broker of `KAFKA_BOOTSTRAP`, else a local one with its data in `folder`."""
     return find_broker(folder, keep_data=True)
+
+
+def forget_local(folder: Path) -> None:
+    """Ends the local servers that still run on the folder and removes it with everything in it."""
+    LocalPostgres(folder / "postgres").destroy()
+    LocalBroker(folder / "kafka").stop()
+    shutil.rmtree(folder)
 
 
 def open_vault(dsn: str, key_file: Path) -> Vault:
@@ -137,9 +144,9 @@ class App:
         )
         self.door = Door(self.codec, self._counts, lambda: self.drive.time)
 
-    def _store(self, schema: str) -> PostgresViews:
+    def _store(self, schema: str, kind: type[PostgresViews] = PostgresViews) -> PostgresViews:
         views = [view for family in FAMILIES for view in VIEWS[family]]
-        return PostgresViews(self._dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
+        return kind(self._dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
 
     def _decider(self, partition: Partition, set_aside: Iterable[int]) -> PartitionDecider:
         family = partition.family

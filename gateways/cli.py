@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from projections.explain import explain as explain_line
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from gateways.door import DoorCommand, InvalidCommand
 from gateways.servers import servers
 from gateways.settings import Settings
 from gateways.tree import as_tree
+from projections.explain import explain as explain_line
 from projections.families import QUESTIONS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -28,6 +28,7 @@ Kafka = Annotated[bool, typer.Option("--kafka", help="The deployment's log on Ka
 Json = Annotated[bool, typer.Option("--json", help="Rows as JSON lines, for programs.")]
 
 _LIMIT: Final = 50
+_FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, InvalidCommand)
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]]) 
         if not folder.exists():
             raise typer.BadParameter(f"{folder} does not exist: run `make demo`, or name a folder with --data")
         holds = asyncio.run(run())
-    except (*FAILURES, InvalidCommand) as failure:
+    except _FAILURES as failure:
         Console(stderr=True).print(str(failure), style="bold red", highlight=False)
         raise typer.Exit(1) from None
     if not holds:

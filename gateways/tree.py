@@ -1,8 +1,9 @@
 """An explanation drawn as a tree in the terminal."""
 
-from projections.explain import ExplainNode
 from rich.markup import escape
 from rich.tree import Tree
+
+from projections.explained import ExplainNode
 
 
 def as_tree(node: ExplainNode) -> Tree:

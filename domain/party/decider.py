@@ -52,9 +52,9 @@ def decide(state: Party, command: Command[Any], now: Moment) -> Iterable[Fact]:
         case RegisterParty():
             return (_register(state, wish),)
         case ApplyForMembership():
-            return (_apply_for_membership(state, wish),)
+            return (_apply_for_membership(state, wish, command.meta.actor),)
         case ApplyForMarket():
-            return (_apply_for_market(state, wish),)
+            return (_apply_for_market(state, wish, command.meta.actor),)
         case _:
             assert_never(wish)
 
@@ -68,17 +68,21 @@ def _register(state: Party, wish: RegisterParty) -> Fact:
     return PartyRegistered(state.party, roles)
 
 
-def _apply_for_membership(state: Party, wish: ApplyForMembership) -> Fact:
+def _apply_for_membership(state: Party, wish: ApplyForMembership, actor: str) -> Fact:
     if not state.registered:
         return _refused(wish, wish.community, PartyRefusal.PARTY_UNKNOWN)
+    if actor != state.party:
+        return _refused(wish, wish.community, PartyRefusal.NOT_AUTHORISED)
     if wish.community in state.communities:
         return _refused(wish, wish.community, PartyRefusal.ALREADY_APPLIED)
     return MembershipApplied(state.party, wish.community)
 
 
-def _apply_for_market(state: Party, wish: ApplyForMarket) -> Fact:
+def _apply_for_market(state: Party, wish: ApplyForMarket, actor: str) -> Fact:
     if not state.registered:
         return _refused(wish, wish.market, PartyRefusal.PARTY_UNKNOWN)
+    if actor != state.party:
+        return _refused(wish, wish.market, PartyRefusal.NOT_AUTHORISED)
     if wish.market in state.markets:
         return _refused(wish, wish.market, PartyRefusal.ALREADY_APPLIED)
     # The application counts: whether the community admitted the party is known to the community alone.

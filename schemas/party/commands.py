@@ -14,13 +14,19 @@ class RegisterParty:
 
 @command
 class ApplyForMembership:
-    """Asks a community for membership on the terms of its pre-contract (Y.2072 6.2.2, stage 0)."""
+    """Asks a community for membership on the terms of its pre-contract (Y.2072 6.2.2, stage 0).
+
+    The actor is the party.
+    """
 
     community: Id
 
 
 @command
 class ApplyForMarket:
-    """Asks a market for admission (Y.2072 6.2.2: first the community, then the market)."""
+    """Asks a market for admission (Y.2072 6.2.2: first the community, then the market).
+
+    The actor is the party.
+    """
 
     market: Id

@@ -23,6 +23,7 @@ class PartyRefusal(StrEnum):
 
     ALREADY_REGISTERED = "already_registered"
     PARTY_UNKNOWN = "party_unknown"
+    NOT_AUTHORISED = "not_authorised"
     NO_ROLE = "no_role"
     ALREADY_APPLIED = "already_applied"
     MEMBERSHIP_REQUIRED = "membership_required"

@@ -1,0 +1,123 @@
+"""The demo as a newcomer runs it: embedded and on a real Kafka, undisturbed and killed, always the same account."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+KILLS = 3
+
+
+def command(folder: Path, account: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "examples.demo", "--data", str(folder), "--json", str(account), *more]
+
+
+def run(folder: Path, *more: str, **environ: str) -> dict[str, Any]:
+    account = folder.parent / f"{folder.name}.json"
+    done = subprocess.run(
+        command(folder, account, *more),
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(account.read_text())
+    return found
+
+
+def without_time(account: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in account.items() if name != "seconds"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    from gateways.app import forget_local
+
+    made = tmp_path_factory.mktemp("demo")
+    yield made
+    for data in made.iterdir():
+        if data.is_dir():
+            forget_local(data)
+
+
+@pytest.fixture(scope="module")
+def embedded(folder: Path) -> dict[str, Any]:
+    return run(folder / "embedded")
+
+
+def test_the_account_is_whole(embedded: dict[str, Any]) -> None:
+    assert embedded["verified"] == {"decisions": True, "projections": True}
+    assert embedded["chain"] is True
+    assert set(embedded["ledger_sum"].values()) == {0}
+    assert set(embedded["ledger_sum"]) == {"EUR", "POINT"}
+    assert embedded["energy_balance_wh"] == 0
+    assert len(embedded["refusals"]) >= 4
+    assert embedded["contracts_lapsed"] == 1
+    assert embedded["opt_outs"] == 1
+    assert embedded["settlement_runs"] == 3, "two areas first, one again after the correction"
+    assert embedded["credit_notes"] >= 1
+    assert embedded["trades"] > 500
+    assert 0 < embedded["shared_wh"]
+    assert embedded["contracts"] == embedded["trades"] + 1, "every trade is a contract, and one was negotiated"
+
+
+def test_on_kafka_it_is_the_same_account(folder: Path, embedded: dict[str, Any], kafka_bootstrap: str) -> None:
+    on_kafka = run(folder / "kafka", "--kafka", KAFKA_BOOTSTRAP=kafka_bootstrap)
+    assert without_time(on_kafka) == without_time(embedded)
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_account(folder: Path, embedded: dict[str, Any]) -> None:
+    data, account = folder / "killed", folder / "killed.json"
+    seed = random.SystemRandom().randrange(10**6)
+    rng = random.Random(seed)
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            command(data, account), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(1.5 + rng.random() * max(1.0, embedded["seconds"] / 3))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert without_time(run(data)) == without_time(embedded), f"kill moments of seed {seed}"
+
+
+def test_a_finished_day_is_shown_again(folder: Path, embedded: dict[str, Any]) -> None:
+    assert without_time(run(folder / "embedded")) == without_time(embedded)
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "said"),
+    [
+        ((), {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "PostgreSQL does not answer at"),
+        (("--kafka",), {"KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "KAFKA_BOOTSTRAP is 127.0.0.1:1"),
+    ],
+)
+def test_an_unreachable_server_is_one_sentence(
+    tmp_path: Path, options: tuple[str, ...], environ: dict[str, str], said: str
+) -> None:
+    from gateways.app import forget_local
+
+    done = subprocess.run(
+        command(tmp_path / "data", tmp_path / "account.json", *options),
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    forget_local(tmp_path / "data")
+    assert done.returncode == 1
+    assert said in done.stdout and "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "account.json").exists()
