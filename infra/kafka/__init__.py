@@ -1,0 +1,1 @@
+"""The pipes on Kafka: the two logs of `consumers.ports`, by aiokafka."""

@@ -1,0 +1,128 @@
+"""Wishes on Kafka: topics `<deployment>.commands.<family>`, many senders, at least once.
+
+Senders use no transactions: one left open over other people's partitions would stop every reader there.
+An idempotent producer keeps the order of what it sends, also when it has to send again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+
+from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
+from infra.kafka.connection import REQUEST_TIMEOUT_MS
+from infra.kafka.producer import MortalProducer, build_batches, check_size
+from infra.kafka.reader import Reader
+from infra.kafka.topics import TopicSettings, create_topics, partition_counts
+
+_FEW: Final = 8
+
+
+class KafkaCommandLog:
+    """`consumers.ports.CommandLog` on a Kafka cluster.
+
+    Args:
+        bootstrap: `host:port`, several divided by commas.
+        deployment: the first part of every topic.
+        settings: how topics are made and what existing ones must be.
+    """
+
+    def __init__(self, bootstrap: str, deployment: str, settings: TopicSettings | None = None) -> None:
+        self._bootstrap = bootstrap
+        self._name = f"{deployment}.commands"
+        self._settings = settings or TopicSettings()
+        self._reader = Reader(bootstrap, self._name)
+        self.producer: MortalProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connects.
+
+        Raises:
+            KafkaUnreachable: no broker answers.
+        """
+        await self._reader.start()
+
+    async def close(self) -> None:
+        """Ends all connections; never raises. What `send` has not confirmed may be lost."""
+        if self.producer is not None:
+            await self.producer.stop()
+        await self._reader.close()
+
+    async def create(self, partitions: Sequence[Partition]) -> None:
+        """Makes the topics with as many partitions as the highest number asks for.
+
+        Raises:
+            TopicRefused: a topic exists with other settings or another number of partitions.
+        """
+        topics = {self._reader.topic(family): n for family, n in partition_counts(partitions).items()}
+        await create_topics(self._reader.client, topics, self._settings)
+
+    async def send(self, commands: Sequence[tuple[Partition, NewRecord]], deadline: float) -> None:
+        """As `CommandLog.send`; after `LogUnavailable` the next call has a new producer.
+
+        Raises:
+            RecordTooLarge: nothing was written.
+            LogUnavailable: some may stand and some may not; sending all again is right.
+        """
+        self._reader.client  # noqa: B018  (raises when this log is not started, or closed)
+        by_partition: dict[Partition, list[NewRecord]] = {}
+        for partition, record in commands:
+            check_size(record)
+            by_partition.setdefault(partition, []).append(record)
+        producer: MortalProducer | None = None
+        try:
+            async with asyncio.timeout(deadline):
+                producer = await self._ready()
+                await asyncio.gather(*(self._send(producer, at, some) for at, some in by_partition.items()))
+        except (KafkaError, TimeoutError, LogUnavailable) as error:
+            reason = error if isinstance(error, LogUnavailable) else self._unknown(error)
+            if producer is not None:
+                # It would go on trying for ever, and its late success would come after later commands.
+                producer.kill(reason)
+            raise reason from (None if reason is error else error)
+
+    async def read(self, partition: Partition, position: int, limit: int) -> Batch:
+        """As `CommandLog.read`.
+
+        Raises:
+            PositionOutOfLog: the log does not hold the position; nothing is reset.
+            LogUnavailable: no answer.
+        """
+        return await self._reader.read(partition, position, limit)
+
+    async def end(self, partition: Partition) -> int:
+        """As `CommandLog.end`."""
+        return await self._reader.end(partition)
+
+    async def wait(self, partition: Partition, position: int, timeout: float) -> bool:
+        """As `CommandLog.wait`."""
+        return await self._reader.wait(partition, position, timeout)
+
+    def _unknown(self, error: Exception) -> LogUnavailable:
+        cause = "no answer in time" if isinstance(error, TimeoutError) else repr(error)
+        return LogUnavailable(f"{self._name}: {cause}; some commands may stand, send all of them again")
+
+    async def _ready(self) -> MortalProducer:
+        async with self._starting:
+            if self.producer is None or not self.producer.alive:
+                self.producer = MortalProducer(self._bootstrap, f"{self._name}.sender", REQUEST_TIMEOUT_MS)
+                await self.producer.start()
+            return self.producer
+
+    async def _send(self, producer: MortalProducer, at: Partition, records: list[NewRecord]) -> None:
+        topic = self._reader.topic(at.family)
+        if at.number not in await producer.partitions_for(topic):
+            raise LogUnavailable(f"there is no {topic}-{at.number}: create it first")
+        acks: list[asyncio.Future[Any]] = []
+        if len(records) <= _FEW:
+            # Joins the batch that is forming: many doors with one command each share a request.
+            for record in records:
+                acks.append(
+                    await producer.send(topic, record.value, record.key, at.number, headers=list(record.headers))
+                )
+        else:
+            for batch in build_batches(producer, records):
+                acks.append(await producer.send_batch(batch, topic, partition=at.number))
+        await asyncio.gather(*acks)
