@@ -109,8 +109,9 @@ class SitePerformance:
     """Baseline, metered net withdrawal and response of one site, per interval of the event.
 
     `paid_wh` follows the terms' netting; days are local ISO dates. `reference_days` are the averaged
-    days, `excluded_days` all others that were considered, each with its reason. Of a site that is not
-    `measured` the arrays of energy are empty and nothing is paid: missing data are no zero load.
+    days (the few that were found, if they are too few), `excluded_days` all others that were considered,
+    each with its reason. Of a site that is not `measured` the arrays of energy are empty and nothing is
+    paid: missing data are no zero load.
     """
 
     connection: Id

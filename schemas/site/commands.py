@@ -50,7 +50,8 @@ class JoinSharing:
     """The connection takes part in a community with this part of its energy (`factor_ppm`), from `valid_from` on.
 
     The actor is the customer. A later or back-dated wish for the same community changes the factor from
-    its own `valid_from` on, up to the next one; a factor of 0 leaves.
+    its own `valid_from` on, up to the next one; a factor of 0 leaves. One that holds then already is
+    refused (`already_member`).
     """
 
     community: Id

@@ -1,0 +1,1 @@
+"""Meters: readings of a metering point, packed by day, in versions."""

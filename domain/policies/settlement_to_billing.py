@@ -1,0 +1,58 @@
+"""What a settlement run posts is accrued in the ledger of the issuer that bills it."""
+
+from collections.abc import Iterable
+
+from domain.policy import ENDS_HERE, Policy, Wish
+from schemas.billing.commands import AccrueLines
+from schemas.billing.events import AccruedLine, Charge, CommandRefused, LinesAccrued
+from schemas.envelope import Recorded
+from schemas.settlement.events import LinesPosted, PostedLine
+
+
+def accrue(fact: Recorded[LinesPosted]) -> Iterable[Wish]:
+    """The counterparty's ledger is asked to accrue the slice, line by line.
+
+    A rest that is paid as imbalance goes along with amount 0 and its reference `PRICED_AS_IMBALANCE`:
+    billing shows it and does not price it.
+    """
+    posted = fact.body
+    yield (
+        posted.counterparty,
+        AccrueLines(
+            area=posted.area,
+            run=posted.run,
+            run_number=posted.number,
+            from_at=posted.from_at,
+            to_at=posted.to_at,
+            currency=posted.currency,
+            lines=tuple(_accrued(line) for line in posted.lines),
+        ),
+    )
+
+
+def _accrued(line: PostedLine) -> AccruedLine:
+    return AccruedLine(
+        line=line.line,
+        party=line.party,
+        connection=line.connection,
+        charge=Charge(line.kind.value),
+        reference=line.reference,
+        energy_wh=line.energy_wh,
+        amount_micro=line.amount_micro,
+        points_micro=line.points_micro,
+    )
+
+
+POLICIES = (
+    Policy(
+        name="settlement_to_billing.accrue",
+        source="settlement",
+        on=LinesPosted,
+        target="billing",
+        sends=AccrueLines,
+        commands=accrue,
+        # A refusal means that the issuer keeps no ledger (in this currency): it stands in the view
+        # `answers`, and the posted lines stay on the log for whoever opens one.
+        answers={LinesAccrued: ENDS_HERE, CommandRefused: ENDS_HERE},
+    ),
+)

@@ -1,0 +1,1 @@
+"""Reference series: published prices and calendars, in versions."""
