@@ -1,0 +1,131 @@
+"""What is kept of one market. Everything here comes from facts, and the deliveries that are settled are gone."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from domain.market.book import Book, Order
+from domain.market.exposure import Account
+from domain.market.timers import Timer
+from schemas.market.events import ContractProposed, RuleSet
+
+FAMILY: Final = "market"
+MINUTE_US: Final = 60_000_000
+MAX_INTERVALS: Final = 500
+"""Of one session and of one contract: an array in a fact holds no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesVersion:
+    """Rules for deliveries from `effective_from` on, until a later version's."""
+
+    version: int
+    effective_from: int
+    rules: RuleSet
+
+
+@dataclass(slots=True)
+class Instrument:
+    """One delivery interval as it is traded.
+
+    `used_wh` is the capability rule's sum per connection, `committed_pico` what concluded purchases and
+    sales count per party in the credit rule until they are settled, `orders` and `contracts` what is
+    forgotten together with it (of a contract over several intervals: with the first).
+    """
+
+    delivery_start_at: int
+    version: int
+    rules: RuleSet
+    opens_at: int
+    gate_at: int
+    closed: bool = False
+    settled: bool = False
+    book: Book = field(default_factory=Book)
+    used_wh: dict[str, int] = field(default_factory=dict)
+    committed_pico: dict[str, int] = field(default_factory=dict)
+    orders: list[str] = field(default_factory=list)
+    contracts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A listed range of deliveries [`from_at`, `to_at`)."""
+
+    from_at: int
+    to_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Whose the connection is and what it may sell; without `verified` resources nothing."""
+
+    party: str
+    injection_w: int
+    verified: bool
+
+
+@dataclass(slots=True)
+class Negotiation:
+    """A negotiated contract; `waiting` until it is concluded or lapsed.
+
+    The exposures are those of the buyer and of the seller per Wh.
+    """
+
+    proposed: ContractProposed
+    number: int
+    waiting: bool
+    bought_pico_per_wh: int
+    sold_pico_per_wh: int
+
+
+@dataclass(slots=True)
+class Market:
+    """State of one market. `orders` holds every order until its instrument is settled, `closing` the closed
+    instruments whose resting orders are not all written out yet, in the order of their closing."""
+
+    market: str
+    versions: int = 0
+    rules: list[RulesVersion] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    instruments: dict[int, Instrument] = field(default_factory=dict)
+    participants: set[str] = field(default_factory=set)
+    connections: dict[str, Connection] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    sequence: int = 0
+    orders: dict[str, Order] = field(default_factory=dict)
+    proposals: int = 0
+    negotiations: dict[str, Negotiation] = field(default_factory=dict)
+    timers: list[Timer] = field(default_factory=list)
+    closing: dict[int, None] = field(default_factory=dict)
+
+    def operator(self) -> str | None:
+        """Who runs the market; none before its first rules, and the same for ever after."""
+        return self.rules[-1].rules.operator if self.rules else None
+
+    def rules_for(self, delivery_start_at: int) -> RulesVersion | None:
+        """The newest rules that hold for a delivery."""
+        for version in reversed(self.rules):
+            if version.effective_from <= delivery_start_at:
+                return version
+        return None
+
+    def rules_change_after(self, delivery_start_at: int) -> int | None:
+        """When the next rules begin that do not hold for this delivery yet."""
+        later = (v.effective_from for v in self.rules if v.effective_from > delivery_start_at)
+        return next(later, None)
+
+    def listed_until(self) -> int:
+        """The end of the last listed delivery, 0 without any."""
+        return max((session.to_at for session in self.sessions), default=0)
+
+    def account(self, party: str) -> Account:
+        """The party's account; for `evolve`, which may make it."""
+        account = self.accounts.get(party)
+        if account is None:
+            account = self.accounts[party] = Account()
+        return account
+
+
+def starts(first_start_at: int, interval_min: int, intervals: int) -> range:
+    """The delivery starts (UTC µs) of consecutive intervals."""
+    step = interval_min * MINUTE_US
+    return range(first_start_at, first_start_at + intervals * step, step)

@@ -1,0 +1,145 @@
+"""Orders: what a lawful one leads to, and taking one back."""
+
+from itertools import count
+
+from domain.identity import born_id
+from domain.market.book import Order
+from domain.market.deadlines import cancelled
+from domain.market.matching import match
+from domain.market.state import FAMILY, Instrument, Market
+from schemas.envelope import Command, Moment
+from schemas.market.commands import CancelOrder, SubmitOrder
+from schemas.market.events import CancelReason, ContractConcluded, OrderAccepted, OrderCancelled, TradeMade
+from schemas.values import Side
+
+OrderFact = OrderAccepted | TradeMade | ContractConcluded | OrderCancelled
+
+
+def submit(state: Market, command: Command[SubmitOrder], now: Moment) -> list[OrderFact]:
+    """Accepts a checked order and says at once what becomes of it.
+
+    Each trade is followed by its contract: an order in the book carries its owner's consent (domain
+    rules §10). The order is born with n = 0, trades and contracts count on in turn.
+    """
+    wish = command.body
+    instrument = state.instruments[wish.delivery_start_at]
+    rules = instrument.rules
+    buys = wish.side is Side.BUY
+    accepted = OrderAccepted(
+        state.market,
+        born_id(FAMILY, command, 0),
+        state.sequence + 1,
+        wish.party,
+        wish.connection,
+        wish.delivery_start_at,
+        rules.interval_min,
+        wish.side,
+        wish.quantity_wh,
+        wish.limit_price_nano_per_kwh,
+        wish.restriction,
+        wish.expires_at,
+    )
+    plan = match(
+        instrument.book,
+        wish.party,
+        buys,
+        wish.quantity_wh,
+        wish.limit_price_nano_per_kwh,
+        wish.restriction,
+        rules.self_trade,
+        now.at,
+    )
+    facts: list[OrderFact] = [accepted]
+    rest_wh = wish.quantity_wh
+    numbers = count(1)
+    for resting, quantity_wh in plan.meetings:
+        if not quantity_wh:
+            facts.append(cancelled(state, resting, CancelReason.SELF_TRADE))
+            continue
+        rest_wh -= quantity_wh
+        trade_id = born_id(FAMILY, command, next(numbers))
+        trade = _trade(accepted, resting, trade_id, quantity_wh, rest_wh)
+        facts.append(trade)
+        facts.append(_contract(instrument, trade, born_id(FAMILY, command, next(numbers))))
+    if plan.rest_wh and plan.ending is not None:
+        facts.append(
+            OrderCancelled(
+                state.market,
+                accepted.order,
+                wish.party,
+                wish.delivery_start_at,
+                wish.side,
+                plan.rest_wh,
+                plan.ending,
+            )
+        )
+    return facts
+
+
+def cancel(state: Market, wish: CancelOrder) -> list[OrderFact]:
+    """What is left of a resting order is out of the book; its capability and credit are free."""
+    return [cancelled(state, state.orders[wish.order], CancelReason.OWNER)]
+
+
+def _trade(incoming: OrderAccepted, resting: Order, trade: str, quantity_wh: int, rest_wh: int) -> TradeMade:
+    """At the resting order's price, whoever is the aggressor."""
+    resting_rest_wh = resting.rest_wh - quantity_wh
+    price = resting.limit_price_nano_per_kwh
+    if incoming.side is Side.BUY:
+        return TradeMade(
+            incoming.market,
+            trade,
+            incoming.delivery_start_at,
+            incoming.interval_min,
+            incoming.order,
+            resting.order,
+            incoming.party,
+            resting.party,
+            incoming.connection,
+            resting.connection,
+            Side.BUY,
+            quantity_wh,
+            price,
+            rest_wh,
+            resting_rest_wh,
+        )
+    return TradeMade(
+        incoming.market,
+        trade,
+        incoming.delivery_start_at,
+        incoming.interval_min,
+        resting.order,
+        incoming.order,
+        resting.party,
+        incoming.party,
+        resting.connection,
+        incoming.connection,
+        Side.SELL,
+        quantity_wh,
+        price,
+        resting_rest_wh,
+        rest_wh,
+    )
+
+
+def _contract(instrument: Instrument, trade: TradeMade, contract: str) -> ContractConcluded:
+    rules = instrument.rules
+    return ContractConcluded(
+        trade.market,
+        rules.zone,
+        rules.operator,
+        contract,
+        trade.trade,
+        trade.seller,
+        trade.buyer,
+        trade.seller_connection,
+        trade.buyer_connection,
+        trade.delivery_start_at,
+        rules.interval_min,
+        (trade.quantity_wh,),
+        rules.currency,
+        trade.price_nano_per_kwh,
+        rules.points_per_kwh,
+        rules.book_delivery_mode,
+        instrument.version,
+    )
