@@ -36,7 +36,7 @@ $(VENV)/.locked: requirements.lock
 	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-	    echo "gridbook needs Python 3.11 or newer, and none of '$(PYTHON) python3.11 python3' is one:" \
+	    echo "gridbook needs Python 3.11 or newer, and none of '$(strip $(PYTHON) python3.11 python3)' is one:" \
 	         "install it, or name it with make PYTHON=…" >&2; exit 1; \
 	fi; \
 	echo "making $(VENV) with $$python"; \

