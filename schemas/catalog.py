@@ -1,4 +1,4 @@
-"""Which messages exist: found by walking the families' `commands` and `events` modules, nothing is registered by hand."""
+"""Which messages exist: found in the families' `commands` and `events` modules, nothing is registered by hand."""
 
 import importlib
 from dataclasses import dataclass

@@ -142,7 +142,7 @@ def one_sentence(error: Exception) -> bool:
     return "\n" not in text and ". " not in text and 40 < len(text) < 300
 
 
-@pytest.mark.parametrize("make", [KafkaEventLog, KafkaCommandLog, KafkaPositions])
+@pytest.mark.parametrize("make", [KafkaEventLog, KafkaCommandLog])
 async def test_an_unreachable_broker_is_one_sentence(
     make: Callable[[str, str], Any], caplog: pytest.LogCaptureFixture, unseen: list[dict[str, Any]]
 ) -> None:

@@ -65,9 +65,7 @@ async def test_current_rows_are_overwritten_and_missing_columns_stay(store: Post
     assert await store("SELECT * FROM towns WHERE town IS NOT NULL", {}) == [{"town": "A", "people": 1}]
 
 
-async def test_equal_rows_have_equal_checksums_whatever_the_batches(
-    store: PostgresViews, postgres_dsn: str
-) -> None:
+async def test_equal_rows_have_equal_checksums_whatever_the_batches(store: PostgresViews, postgres_dsn: str) -> None:
     rows = [row(n, {"person": f"p{n % 7}", "age": n}) for n in range(50)]
     await store.apply({"people": rows}, {P0: Reached(50, 0)})
     other = PostgresViews(postgres_dsn, "test_views_2", [HISTORY, CURRENT], [TOWNS])

@@ -42,7 +42,9 @@ class Bench:
         until = self.now + HOUR if valid_until == -1 else valid_until
         return self.raw(key.encode(), CODEC.encode(CommandMeta(command_id, actor, "x", until, None, None), body))
 
-    def inside(self, key: str, body: Any, seq: int, n: int = 0, tick: Moment | None = None, actor: str = "policy:p") -> list[Any]:
+    def inside(
+        self, key: str, body: Any, seq: int, n: int = 0, tick: Moment | None = None, actor: str = "policy:p"
+    ) -> list[Any]:
         cause = Causation("site", 1, 0, seq, n)
         meta = CommandMeta(f"p{seq}.{n}", actor, "x", None, tick or Moment(1, T0), cause)
         return self.raw(key.encode(), CODEC.encode(meta, body))
@@ -130,7 +132,11 @@ def _reason(bodies: list[Any]) -> SetAsideReason:
         (b"ann", CommandMeta("c", "ann", "x", T0 + HOUR, Moment(1, T0), None), SetAsideReason.INVALID),
         (b"ann", CommandMeta("c", "ann", "x", None, Moment(1, T0), Causation("a", 1, 0, 1, 0)), SetAsideReason.INVALID),
         (b"ann", CommandMeta("c", "ann", "x", T0 - 1, None, None), SetAsideReason.EXPIRED),
-        (b"ann", CommandMeta("c", "ann", "x", T0 + WINDOW_US + 1, None, None), SetAsideReason.VALID_UNTIL_BEYOND_WINDOW),
+        (
+            b"ann",
+            CommandMeta("c", "ann", "x", T0 + WINDOW_US + 1, None, None),
+            SetAsideReason.VALID_UNTIL_BEYOND_WINDOW,
+        ),
         (b"", CommandMeta("c", "ann", "x", T0 + HOUR, None, None), SetAsideReason.WRONG_PARTITION),
     ],
 )
@@ -328,7 +334,8 @@ def test_an_advance_that_raises_is_set_aside_once_and_time_passes() -> None:
     bench.tick(1, T0)
     bench.door("a", ApplyForMembership(f"{T0 + 5}x2"), "c1")
     found = bench.tick(2, T0 + 10)
-    assert isinstance(found[0], CommandSetAside) and found[0].reason is SetAsideReason.ADVANCE_RAISED
+    assert isinstance(found[0], CommandSetAside)
+    assert found[0].reason is SetAsideReason.ADVANCE_RAISED
     assert found[1:] == [TimePassed(2, T0 + 10)]
     assert bench.tick(3, T0 + 20) == [TimePassed(3, T0 + 20)]
     assert bench.bodies(bench.restored().decide([_stored(bench, 4, T0 + 30)])) == [TimePassed(4, T0 + 30)]

@@ -43,9 +43,7 @@ def folder(tmp_path: Path) -> Path:
 # -------------------------------------------------------------------------------------- what is there
 
 
-@pytest.mark.parametrize(
-    ("name", "loads", "pv", "storages"), [("LV1.101", 14, 8, 4), ("LV5.201", 118, 14, 10)]
-)
+@pytest.mark.parametrize(("name", "loads", "pv", "storages"), [("LV1.101", 14, 8, 4), ("LV5.201", 118, 14, 10)])
 def test_counts(name: str, loads: int, pv: int, storages: int) -> None:
     community = load_community(SAMPLE / name.lower().replace(".", "-"))
     assert community.name == name
@@ -162,9 +160,7 @@ def test_each_resource_has_the_registers_of_its_type(loaded: Loaded) -> None:
         "generation": {"generation"},
         "storage": {"charge", "discharge"},
     }
-    expected = {
-        (each.resource, register) for each in community.resources for register in registers[each.type]
-    }
+    expected = {(each.resource, register) for each in community.resources for register in registers[each.type]}
     assert set(energy.registers) == expected
 
 
@@ -175,9 +171,7 @@ def test_a_battery_charges_from_its_pv_and_serves_its_load(loaded: Loaded) -> No
         if resource.type == "storage":
             each = energy.connections[resource.connection]
             assert sum(each.charge_wh) > sum(each.discharge_wh) > 0
-            flows = zip(
-                each.charge_wh, each.generation_wh, each.discharge_wh, each.consumption_wh, strict=True
-            )
+            flows = zip(each.charge_wh, each.generation_wh, each.discharge_wh, each.consumption_wh, strict=True)
             assert all(c <= g + 1 and d <= u + 1 for c, g, d, u in flows)
 
 
@@ -231,9 +225,7 @@ def small_world(folder: Path, day: date, utc_start: datetime, rows: list[list[in
         (date(2016, 10, 30), datetime(2016, 10, 29, 22, tzinfo=UTC), 100),
     ],
 )
-def test_days_on_which_the_clocks_change(
-    tmp_path: Path, day: date, utc_start: datetime, quarters: int
-) -> None:
+def test_days_on_which_the_clocks_change(tmp_path: Path, day: date, utc_start: datetime, quarters: int) -> None:
     small_world(tmp_path, day, utc_start, [[0, 0, 0]] * quarters)
     community = load_community(tmp_path)
     assert community.day_slice(0) == slice(0, quarters)
