@@ -43,9 +43,14 @@ async def live(app: App, day: Day, show: Callable[[str, int], None]) -> None:
         show(step.title, step.moment.n)
 
 
-async def _prove(app: App) -> tuple[dict[str, bool], bool, list[str]]:
-    verdicts = await app.verify_decisions()
-    differing = await app.verify_projections()
+async def _prove(places: Servers) -> tuple[dict[str, bool], bool, list[str]]:
+    app = App(places.backend(), places.dsn, places.deployment)
+    try:
+        await app.open()
+        verdicts = await app.verify_decisions()
+        differing = await app.verify_projections()
+    finally:
+        await app.close()
     problems = [d for verdict in verdicts for d in verdict.differences]
     problems += [f"view {name}: live {live}, rebuilt {again}" for name, (live, again) in differing.items()]
     proofs = {"decisions": all(v.holds for v in verdicts), "projections": not differing}
@@ -62,7 +67,7 @@ async def _run(places: Servers, day: Day, console: Console) -> dict[str, Any]:
             task = progress.add_task("starting", total=len(day.steps), completed=app.drive.passed)
             await live(app, day, lambda title, n: progress.update(task, description=title, completed=n))
             progress.update(task, description="deciding everything again")
-            proofs, chain, problems = await _prove(app)
+            proofs, chain, problems = await _prove(places)
         found = await account.gather(app) | {"verified": proofs, "chain": chain}
         await story.tell(app, day, found, console)
         for problem in problems:

@@ -170,7 +170,10 @@ class App:
         await asyncio.gather(self._backend.events.close(), self._backend.commands.close(), self.views.close())
 
     async def verify_decisions(self) -> list[Verdict]:
-        """Decides every command of every partition again and compares bytes and chain."""
+        """Decides every command of every partition again and compares bytes and chain.
+
+        To be asked of an `App` that wrote nothing: a writer may remember its last records and not look.
+        """
         return [
             await verify_decisions(
                 p,

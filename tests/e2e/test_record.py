@@ -1,12 +1,14 @@
 """The record on a real PostgreSQL: a changed byte is named, an erased person is nowhere, a repeat changes nothing."""
 
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+import pytest_asyncio
 
+from consumers.replay import Verdict
 from gateways.app import App, open_vault, postgres_backend
 from gateways.door import DoorCommand, InvalidCommand
 from infra.vault.vault import PersonalData, new_person_id
@@ -29,9 +31,22 @@ async def lived(dsn: str, name: str) -> App:
     return app
 
 
-@pytest.fixture
-async def app(postgres_dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[App]:
-    made = await lived(postgres_dsn, f"record_{abs(hash(request.node.name)) % 10**8}")
+async def verdicts(app: App, dsn: str) -> list[Verdict]:
+    """Verified by a process of its own: the writer remembers what it wrote, and would not look."""
+    other = App(postgres_backend(dsn, app._deployment), dsn, app._deployment, partitions=2)
+    await other.open()
+    try:
+        return await other.verify_decisions()
+    finally:
+        await other.close()
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def app(postgres_dsn: str) -> AsyncIterator[App]:
+    made = await lived(postgres_dsn, f"record_{secrets.token_hex(4)}")
     yield made
     await made.views.drop()
     await made.close()
@@ -44,31 +59,25 @@ async def test_every_decision_made_again_gives_the_same_bytes(app: App) -> None:
     assert await app.verify_projections() == {}
 
 
-def tables_with_states(connection: psycopg.Connection[Any]) -> list[str]:
-    rows = connection.execute(
-        "SELECT table_name FROM information_schema.columns WHERE column_name = 'state' AND table_schema = 'public'"
-    ).fetchall()
-    return [row[0] for row in rows]
+SELECT = """SELECT originator_id, originator_version, state FROM log.stored_events
+WHERE originator_id LIKE %s AND position(%s::bytea IN state) > 0 ORDER BY originator_version"""
+UPDATE = "UPDATE log.stored_events SET state = %s WHERE originator_id = %s AND originator_version = %s"
 
 
 async def test_a_changed_record_is_named_with_its_position(app: App, postgres_dsn: str) -> None:
-    stream = f"{app._deployment}.events.market/%"
-    with psycopg.connect(postgres_dsn) as connection:
-        [table] = tables_with_states(connection)
-        rows = connection.execute(
-            f"SELECT originator_id, originator_version, state FROM {table} WHERE originator_id LIKE %s"  # type: ignore[arg-type]
-            " AND position(%s::bytea IN state) > 0 ORDER BY originator_version",
-            (stream, World(1).homes[3].party.encode()),
-        ).fetchall()
-        identity, version, state = rows[len(rows) // 2]
+    streams, trader = f"{app._deployment}.events.market/%", World(1).homes[3].party.encode()
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        rows = connection.execute(SELECT, (streams, trader)).fetchall()
+        stream, version, state = rows[len(rows) // 2]
         changed = bytes(state).replace(b"trade-p", b"trade-q", 1)
-        connection.execute(
-            f"UPDATE {table} SET state = %s WHERE originator_id = %s AND originator_version = %s",  # type: ignore[arg-type]
-            (changed, identity, version),
-        )
-    [verdict] = [v for v in await app.verify_decisions() if not v.holds]
+        connection.execute(UPDATE, (changed, stream, version))
+        try:
+            [verdict] = [v for v in await verdicts(app, postgres_dsn) if not v.holds]
+        finally:
+            connection.execute(UPDATE, (state, stream, version))
     assert not verdict.chain
     assert any(f"position {version} " in difference for difference in verdict.differences), verdict.differences
+    assert all(v.holds for v in await verdicts(app, postgres_dsn))
 
 
 async def test_an_erased_person_is_nowhere_and_the_record_stands(app: App, postgres_dsn: str, tmp_path: Path) -> None:
@@ -145,6 +154,19 @@ async def test_json_is_read_strictly(app: App, payload: str, place: str) -> None
     with pytest.raises(InvalidCommand, match=place):
         app.door.read("party", "ApplyForMembership", payload)
     assert app.door.read("party", "ApplyForMembership", '{"community": "green"}') == ApplyForMembership("green")
+
+
+async def test_a_community_counts_only_whom_it_admitted(app: App) -> None:
+    """A site may say that it shares anywhere; the run of that day must not have listened."""
+    rows = await app.views(
+        "SELECT DISTINCT s.customer FROM sharing_memberships s JOIN settlement_lines l USING (connection)"
+        " WHERE l.kind = 'shared_consumption'",
+        {},
+    )
+    assert rows
+    assert not [r for r in rows if r["customer"].startswith("trade")]
+    asked = await app.views("SELECT 1 FROM sharing_memberships WHERE customer = 'trade-p1'", {})
+    assert asked, "the stranger did ask"
 
 
 async def test_an_unknown_command_names_the_known_ones(app: App) -> None:

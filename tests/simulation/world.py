@@ -45,6 +45,7 @@ T0 = 1_466_200_800_000_000 - 1_466_200_800_000_000 % DAY + 12 * 4 * QUARTER
 """Noon UTC of a Friday in June 2016; the delivery intervals follow four hours later."""
 
 SHARE, TRADE = "share", "trade"
+STRANGER = "trade-p1"
 INTERVALS = 8
 CENT = 10_000_000
 
@@ -95,7 +96,8 @@ class World:
         for n, (at, make) in enumerate(self._timetable(), start=1):
             commands = list(make(n))
             for command in [c for c in commands if self._rng.random() < 0.05]:
-                commands.insert(self._rng.randrange(len(commands) + 1), command)
+                first = commands.index(command)
+                commands.insert(self._rng.randrange(first + 1, len(commands) + 1), command)
             yield Step(Moment(n, at), tuple(commands))
 
     def _timetable(self) -> list[tuple[int, Any]]:
@@ -180,6 +182,9 @@ class World:
                 yield self._wish("site", h.connection, "grid", VerifyResource(f"{h.connection}-g", 8_000))
             if h.zone == TRADE:
                 yield self._wish("party", h.party, h.party, ApplyForMarket(TRADE))
+                if h.party == STRANGER:
+                    # Never admitted there: it counts for nothing.
+                    yield self._wish("site", h.connection, h.party, JoinSharing(SHARE, 1_000_000, 0))
             else:
                 yield self._wish("site", h.connection, h.party, JoinSharing(SHARE, 1_000_000, 0))
 
@@ -217,16 +222,17 @@ class World:
         return [homes[0], *self._rng.sample(homes[1:], count - 1)]
 
     def _trade(self, n: int) -> Iterator[DoorCommand]:
-        for _ in range(self._rng.randrange(1, 5)):
-            home = self._rng.choice([h for h in self.homes if h.zone == TRADE or self._rng.random() < 0.1])
-            side = self._rng.choice([Side.BUY, Side.SELL]) if home.plant else Side.BUY
+        for _ in range(self._rng.randrange(2, 6)):
+            home = self._rng.choice([h for h in self.homes if h.zone == TRADE or self._rng.random() < 0.05])
+            side = self._rng.choice([Side.BUY, Side.SELL, Side.SELL]) if home.plant else Side.BUY
+            price = self._rng.randrange(8, 14) if side is Side.SELL else self._rng.randrange(10, 20)
             order = SubmitOrder(
                 home.party,
                 home.connection,
-                self.from_at + self._rng.randrange(INTERVALS) * QUARTER,
+                self.from_at + self._rng.choice([2, 3, 3, 4, 4, 5, 6, self._rng.randrange(INTERVALS)]) * QUARTER,
                 side,
-                self._rng.choice([10, 50, 200, 400, 2000, 15]),
-                self._rng.randrange(8, 20) * CENT + self._rng.choice([0, 0, 0, 0, 1]),
+                self._rng.choice([10, 50, 200, 400, 400, 2000, 15]),
+                price * CENT + (self._rng.random() < 0.05),
                 self._rng.choice([Restriction.NONE] * 4 + [Restriction.IOC, Restriction.FOK]),
                 None,
             )

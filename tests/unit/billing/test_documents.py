@@ -1,5 +1,7 @@
 """What stands on documents, and what they book."""
 
+import pytest
+
 from schemas.billing.commands import AdoptTariff, AllotCredit, StartBilling
 from schemas.billing.events import (
     BillingCompleted,
@@ -313,13 +315,14 @@ def test_a_period_may_be_billed_as_soon_as_it_is_over():
     assert len(only(bill(books), InvoiceIssued)) == 1
 
 
-def test_an_invoice_names_the_run_that_spoke_last():
+@pytest.mark.parametrize("days", [(0, 1), (0, 1, 0)])
+def test_an_invoice_names_the_run_that_spoke_last(days):
     books = open_books(residual_nano=200_000_000)
-    for run, day in ((1, 0), (2, 1), (3, 0)):
+    for run, day in enumerate(days, 1):
         used = line("alice", Charge.RESIDUAL, 1000)
         books.when(accrue(used, run=run, from_at=day * DAY, to_at=(day + 1) * DAY), POLICY)
     (invoice,) = only(bill(books, 0, 2 * DAY), InvoiceIssued)
-    assert (invoice.run, invoice.run_number) == ("run-3", 3)
+    assert (invoice.run, invoice.run_number) == (f"run-{len(days)}", len(days))
 
 
 def test_a_line_that_came_to_nothing_before_the_first_bill_is_not_on_it():

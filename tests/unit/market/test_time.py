@@ -6,9 +6,10 @@ import pytest
 
 from domain.market import decider
 from schemas.envelope import Command, CommandMeta, Moment
-from schemas.market.commands import CancelOrder, SettleDelivery
+from schemas.market.commands import ApproveContract, CancelOrder, SettleDelivery
 from schemas.market.events import (
     CancelReason,
+    ContractConcluded,
     ContractLapsed,
     DeliverySettled,
     GateClosed,
@@ -172,6 +173,16 @@ def test_the_clock_closes_the_gate_though_its_fact_is_not_written_yet() -> None:
     market.at = GATE
     assert [f.reason for f in wish(market, buy("ann", 1, 11), "ann")] == [MarketRefusal.GATE_CLOSED]
     assert [f.reason for f in wish(market, CancelOrder(order), "bob")] == [MarketRefusal.GATE_CLOSED]
+
+
+def test_a_deadline_passes_though_its_lapse_is_not_written_yet() -> None:
+    market = open_market("ann", "bob")
+    contract = market.when(proposal(), "bob")[0].contract
+    market.at = NOW + 60 * MINUTE - 1
+    assert [type(f) for f in wish(market, ApproveContract(contract), "ann")] == [ContractConcluded]
+    market.at = NOW + 60 * MINUTE
+    refused = wish(market, ApproveContract(contract), "ann")
+    assert [f.reason for f in refused] == [MarketRefusal.CONTRACT_NOT_PROPOSED]
 
 
 def test_settled_deliveries_leave_nothing_behind() -> None:
