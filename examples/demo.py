@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,9 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from examples import account, story
 from examples.day import Day
+from examples.names import invented_name
 from examples.sample_files import SampleFileError
-from gateways.app import FAILURES, App, forget_local
+from gateways.app import FAILURES, App, forget_local, open_vault
 from gateways.servers import Servers, servers
+from infra.vault.vault import PersonalData, Vault
 
 DATA: Final = Path(".gridbook/demo")
 _FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, SampleFileError)
@@ -41,6 +43,14 @@ async def live(app: App, day: Day, show: Callable[[str, int], None]) -> None:
             await app.drive.send(app.door.admit(step.commands))
             await app.drive.settle()
         show(step.title, step.moment.n)
+
+
+async def introduce(vault: Vault, parties: Sequence[str]) -> None:
+    """Puts invented names of the sample's parties into the vault; the log never hears them."""
+    await vault.start()
+    if await vault.get(parties[-1]) is None:
+        for party in parties:
+            await vault.put(party, PersonalData(name=invented_name(party)))
 
 
 async def _prove(places: Servers) -> tuple[dict[str, bool], bool, list[str]]:
@@ -69,7 +79,9 @@ async def _run(places: Servers, day: Day, console: Console) -> dict[str, Any]:
             progress.update(task, description="deciding everything again")
             proofs, chain, problems = await _prove(places)
         found = await account.gather(app) | {"verified": proofs, "chain": chain}
-        await story.tell(app, day, found, console)
+        vault = open_vault(places.dsn, places.vault_key)
+        await introduce(vault, [party.party for place in day.places for party in place.community.parties])
+        await story.tell(app, vault, day, found, console)
         for problem in problems:
             console.print(problem, style="bold red")
         return found | {"seconds": round(time.monotonic() - started, 1)}

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from projections.explain import explain
 from rich.console import Console
 from rich.table import Table
 
@@ -12,9 +11,11 @@ from examples.day import Day
 from examples.world import SHARING, TRADING
 from gateways.app import App
 from gateways.tree import as_tree
+from infra.vault.vault import Vault
+from projections.explain import explain
 
 
-async def tell(app: App, day: Day, found: Mapping[str, Any], console: Console) -> None:
+async def tell(app: App, vault: Vault, day: Day, found: Mapping[str, Any], console: Console) -> None:
     """Prints the account."""
     console.rule("[bold]The day")
     console.print(
@@ -30,7 +31,7 @@ async def tell(app: App, day: Day, found: Mapping[str, Any], console: Console) -
     await _trades(app, console)
     await _attribution(app, console)
     await _response(app, day, console)
-    await _bills(app, day, console)
+    await _bills(app, vault, day, console)
     line = await account.line_to_explain(app)
     console.rule("[bold]Why is that on the bill?")
     tree = await explain(app.views, line["invoice"], line["number"])
@@ -78,11 +79,13 @@ async def _response(app: App, day: Day, console: Console) -> None:
     console.print(table)
 
 
-async def _bills(app: App, day: Day, console: Console) -> None:
+async def _bills(app: App, vault: Vault, day: Day, console: Console) -> None:
     console.rule("[bold]Bills")
     party = {c.connection: c.party for c in day.trading.community.connections}[day.corrected]
     for bill in await account.three_bills(app, party):
-        title = f"{bill['kind'].replace('_', ' ')} {bill['number']} of {bill['issuer']} for {bill['party']}"
+        person = await vault.get(bill["party"])
+        name = person.name if person else bill["party"]
+        title = f"{bill['kind'].replace('_', ' ')} {bill['number']} of {bill['issuer']} for {name} ({bill['party']})"
         table = Table("line", "what", "energy", "amount", title=title)
         for line in await account.bill_lines(app, bill["invoice"]):
             table.add_row(

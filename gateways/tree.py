@@ -16,5 +16,6 @@ def as_tree(node: ExplainNode) -> Tree:
 
 def _label(node: ExplainNode) -> str:
     figures = ", ".join(f"{name} {value:,}" for name, value in node.figures.items())
-    place = f" [dim]{escape(str(node.position))}[/dim]" if node.position else ""
+    at = node.position
+    place = f" [dim]({at.family}/{at.partition} seq {at.seq}, tick {at.tick})[/dim]" if at else ""
     return f"[bold]{escape(node.title)}[/bold] {escape(node.what)} [cyan]{figures}[/cyan]{place}"

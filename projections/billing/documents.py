@@ -165,6 +165,14 @@ DOCUMENT_VIEWS = (BILLINGS, INVOICES, INVOICE_LINES)
 
 DOCUMENT_QUESTIONS = (
     Question(
+        name="billings",
+        sql="""
+            SELECT issuer, from_at, to_at, status, parties, invoices, credit_notes, billing
+            FROM billings
+            ORDER BY issuer, from_at, seq
+        """,
+    ),
+    Question(
         name="invoices",
         sql="""
             SELECT issuer, number, kind, party, invoice, net_minor, vat_minor, total_minor, currency,

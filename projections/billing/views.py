@@ -218,5 +218,31 @@ QUESTIONS = (
         name="trial_balance",
         sql="SELECT currency, sum_micro, postings FROM trial_balance ORDER BY currency",
     ),
+    Question(
+        name="accruals",
+        sql="""
+            SELECT issuer, party, charge, run_number, count(*) AS lines, sum(energy_wh)::bigint AS energy_wh,
+                   sum(amount_micro)::bigint AS amount_micro, currency
+            FROM accruals
+            GROUP BY issuer, party, charge, run_number, currency
+            ORDER BY issuer, party, charge, run_number
+        """,
+    ),
+    Question(
+        name="tariffs",
+        sql="""
+            SELECT issuer, version, residual_price_nano_per_kwh, surplus_price_nano_per_kwh, currency, valid_from
+            FROM tariffs
+            ORDER BY issuer, version
+        """,
+    ),
+    Question(
+        name="credit_allotments",
+        sql="""
+            SELECT issuer, market, party, limit_micro, currency
+            FROM credit_allotments
+            ORDER BY issuer, market, party
+        """,
+    ),
     *DOCUMENT_QUESTIONS,
 )

@@ -19,9 +19,11 @@ from domain.policies.settlement_to_billing import accrue
 from domain.rounding import half_up
 from domain.settlement.lines import priced_micro
 from infra.postgres.views import PostgresViews
+from projections.billing.views import QUESTIONS
 from projections.explain import BillLineUnknown, explain
 from projections.explained import MAX_CHILDREN, ExplainNode
 from projections.families import SQL_VIEWS, VIEWS
+from projections.view import Question
 from schemas.billing.commands import AdoptTariff, OpenLedger, StartBilling
 from schemas.billing.events import InvoiceIssued
 from schemas.community.events import SharingKey, SharingRulesAdopted
@@ -395,3 +397,13 @@ async def test_the_books_are_in_the_views(slates: PostgresViews, invoices: list[
         kinds[row["kind"]] += row["total_minor"]
     assert sum(kinds.values()) == invoices[1].total_minor
     assert kinds["credit_note"] == -invoices[0].total_minor
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+async def test_people_get_answers(slates: PostgresViews, question: Question) -> None:
+    invoice = (await slates("SELECT invoice FROM invoices WHERE replaces IS NOT NULL", {}))[0]["invoice"]
+    asked = {"party": "ann", "invoice": invoice}
+    found = await slates(question.sql, {name: asked[name] for name in question.parameters})
+    assert bool(found) == (question.name != "credit_allotments"), "nobody was allotted credit here"
+    if question.name == "bills_of_party":
+        assert [row["invoice"] for row in found] == [invoice], "the reversed one is no bill any more"
