@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from consumers.chain import Chain
 from consumers.limits import MAX_BATCH
@@ -61,8 +60,8 @@ class _Verifier:
         """One command and the records that name it as their source."""
         self.records += len(recorded)
         for stored in recorded:
-            body = self._codec.decode(stored.value)[1]
-            if type(body) is LogicAdopted:
+            if self._codec.type_of(stored.value) is LogicAdopted:
+                body = self._codec.decode(stored.value)[1]
                 self._foreign = body.n != logic
                 if self._foreign:
                     self.other_logic.append(f"logic {body.n} from position {stored.position}")
@@ -136,11 +135,13 @@ async def _set_aside(partition: Partition, codec: Codec, events: EventLog) -> fr
     """Commands that made `evolve` raise when they were decided: deciding again would end the same way."""
     found = set()
     async for stored in _all(events, partition):
-        try:
-            body: Any = codec.decode(stored.value)[1]
-        except ValueError:
+        if codec.type_of(stored.value) is not CommandSetAside:
             continue
-        if type(body) is CommandSetAside and body.reason is SetAsideReason.EVOLVE_RAISED:
+        try:
+            body: CommandSetAside = codec.decode(stored.value)[1]
+        except ValueError:
+            continue  # what a record has become is found when it is compared
+        if body.reason is SetAsideReason.EVOLVE_RAISED:
             found.add(int(dict(stored.headers)[SOURCE]))
     return frozenset(found)
 

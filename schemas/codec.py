@@ -59,6 +59,7 @@ class Codec:
         types = {m.name: m for m in all_messages()}
         self._written: dict[type, tuple[bytes, Schema, Shape, Shape]] = {}
         self._read: dict[int, tuple[Schema, Schema | None, Shape, Shape]] = {}
+        self._types: dict[int, type] = {}
         newest: dict[str, int] = {}
         for schema_id, schema in ledger.items():
             newest[schema["name"]] = max(schema_id, newest.get(schema["name"], 0))
@@ -69,6 +70,7 @@ class Codec:
             today = fastavro.parse_schema(avro_schema(message))
             written = fastavro.parse_schema(schema)
             meta, body = metas[message.kind], record_shape(message.cls, f"gridbook.{message.family}")
+            self._types[schema_id] = message.cls
             current = newest[message.name] == schema_id
             self._read[schema_id] = (written, None if current else today, meta, body)
             if current:
@@ -116,6 +118,12 @@ class Codec:
         if stream.tell() != len(value):
             raise UndecodableRecord(f"schema id {schema_id}: {len(value) - stream.tell()} bytes left over")
         return made
+
+    def type_of(self, value: bytes) -> type | None:
+        """The class of a record's body, from the frame alone; none where the frame says nothing known."""
+        if len(value) < _FRAME.size or value[0] != 0:
+            return None
+        return self._types.get(_FRAME.unpack_from(value)[1])
 
     def check(self, meta: CommandMeta | FactMeta, body: Any) -> None:
         """Holds a decoded record against the ranges of its fields, which Avro does not know.

@@ -45,8 +45,7 @@ def evolve(state: Programme, fact: Recorded[Fact]) -> Programme:
         case EventCalled() as body:
             _call(state, body)
         case SiteOptedOut() as body:
-            site = state.live[body.event].sites[body.connection]
-            site.opted_out, site.set_point_w = True, 0
+            state.live[body.event].sites[body.connection].opted_out = True
         case SetPointsAssigned() as body:
             event = state.live[body.event]
             event.set_points_version = body.version

@@ -30,7 +30,7 @@ class Offer:
 
 @dataclass(slots=True)
 class AskedSite:
-    """A site in an event: its offer when the event was called, and what it is asked for now."""
+    """A site in an event: its offer when the event was called, and what it is asked for unless it opted out."""
 
     offer: Offer
     set_point_w: int

@@ -27,5 +27,5 @@ async def test_no_rule_changed_without_its_logic_number(postgres_dsn: str) -> No
     changed = [f for f in FAMILIES if found[f] != GOLDEN.get(f)]
     assert not changed, (
         f"the golden day of {', '.join(changed)} is another one: if a rule was meant to change, raise LOGIC in its"
-        f" decider and write down what it gives now: {({f: found[f] for f in changed})}"
+        f" decider and write down what it gives now: { ({f: found[f] for f in changed}) }"
     )

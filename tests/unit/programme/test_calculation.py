@@ -13,7 +13,6 @@ from tests.unit.given import only
 from tests.unit.programme.loads import EARLIER_EVENT, EVENT_DAY, HOLIDAY, LOAD_KWH, SHUTDOWN, TEN_DAYS
 from tests.unit.programme.measured import (
     HOURLY,
-    SEOUL,
     batch,
     calendar,
     computed,
@@ -282,4 +281,3 @@ def test_the_decider_accepts_what_the_calculation_proposes() -> None:
     assert (done.sites, done.response_wh, done.paid_wh) == (60, 40 * sum(one.response_wh), 40 * one.paid_wh)
     recorded_sites = [site for part in only(p1.facts, PerformanceRecorded) for site in part.sites]
     assert [site.connection for site in recorded_sites] == names
-    assert SEOUL == "Asia/Seoul"

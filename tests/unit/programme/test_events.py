@@ -307,16 +307,41 @@ def test_only_events_of_the_look_back_are_named() -> None:
 def test_what_is_too_old_to_be_measured_is_forgotten() -> None:
     p1 = programme()
     old = completed(p1)
-    p1.later(NOON + MEASURABLE_DAYS * DAY)
-    fresh = completed(p1, CallEvent(p1.at + HOUR, p1.at + 2 * HOUR, 1))
-    assert set(p1.state.completed) == {old, fresh}
-    running = measuring(p1, old)
-    assert running.event == old
-    p1.when(proposal(running, 1, 1, *map(performance, "abcd")), CALCULATION)
-    at = p1.at + DAY
-    completed(p1, CallEvent(at, at + HOUR, 1))
-    assert old not in p1.state.completed
-    assert p1.state.event(fresh) is not None
+    p1.later(CALL.end_at + (MEASURABLE_DAYS - 1) * DAY)
+    one = called(p1, CallEvent(p1.at + HOUR, p1.at + 2 * HOUR, 1))
+    two = called(p1, CallEvent(p1.at + 2 * HOUR, p1.at + 3 * HOUR, 1))
+    p1.later(p1.at + 2 * HOUR)
+    assert set(p1.state.completed) == {old, one}
+    assert measuring(p1, old).event == old
+    p1.later(p1.at + 2 * HOUR)
+    assert set(p1.state.completed) == {old, one, two}
+    three = called(p1, CallEvent(p1.at + HOUR, p1.at + 2 * HOUR, 1))
+    p1.later(CALL.end_at + MEASURABLE_DAYS * DAY)
+    assert set(p1.state.completed) == {old, one, two, three}
+    four = called(p1, CallEvent(p1.at + HOUR, p1.at + 2 * HOUR, 1))
+    p1.later(p1.at + 2 * HOUR)
+    assert set(p1.state.completed) == {one, two, three, four}
+
+
+def test_an_event_of_the_last_measurable_moment_is_kept() -> None:
+    for late, kept in ((0, True), (1, False)):
+        p1 = programme()
+        old = completed(p1)
+        p1.later(CALL.end_at + MEASURABLE_DAYS * DAY - 2 * HOUR)
+        called(p1, CallEvent(p1.at + HOUR, p1.at + 2 * HOUR, 1))
+        p1.later(p1.at + 2 * HOUR + late)
+        assert (old in p1.state.completed) is kept
+
+
+def test_an_event_right_before_is_an_earlier_one() -> None:
+    p1 = programme()
+    completed(p1)
+    event = completed(p1, CallEvent(CALL.end_at + HOUR, CALL.end_at + 2 * HOUR, 110_000))
+    after = CallEvent(CALL.end_at + 5 * HOUR, CALL.end_at + 6 * HOUR, 110_000)
+    called(p1, after)
+    last = completed(p1, CallEvent(after.end_at, after.end_at + HOUR, 110_000))
+    assert measuring(p1, event).earlier_events_start_at == (CALL.start_at,)
+    assert measuring(p1, last).earlier_events_end_at == (CALL.end_at, CALL.end_at + 2 * HOUR, after.end_at)
 
 
 def test_an_event_under_measurement_is_not_forgotten() -> None:

@@ -18,8 +18,6 @@ from projections.view import Mode, View
 from schemas.programme.events import (
     CommandRefused,
     EventCalled,
-    EventStarted,
-    MeasurementStarted,
     PerformanceRecorded,
 )
 from schemas.values import Direction
@@ -97,7 +95,6 @@ def test_an_abandoned_measurement_shows() -> None:
     until_abandoned = facts[: [type(f).__name__ for f in facts].index("MeasurementAbandoned") + 1]
     later = only(facts, EventCalled)[1].event
     assert current(DR_EVENTS, *until_abandoned)[later,]["measurement"] == "abandoned"
-    assert only(until_abandoned, EventStarted)
 
 
 def test_every_site_is_told_every_version_of_its_set_point() -> None:
@@ -178,4 +175,3 @@ def test_the_inputs_are_asked_for_what_the_measurement_froze() -> None:
 
 def test_questions_for_people() -> None:
     assert {"events", "performances", "programmes"} <= {question.name for question in QUESTIONS}
-    assert only(busy_day().facts, MeasurementStarted)
