@@ -1,7 +1,7 @@
 """What the class of messages costs: the same kernel and the same day, with messages made in several ways.
 
 * frozen: `@dataclass(frozen=True, slots=True)`, every field set through `object.__setattr__`;
-* slotted: `@dataclass(slots=True)`, frozen for the type checker only (what `schemas/message.py` does);
+* slotted: `@dataclass(slots=True, unsafe_hash=True)`, frozen for the type checker only (what the schemas do);
 * struct: `msgspec.Struct`, where msgspec happens to be installed; it is no dependency.
 
 Envelopes (`Command`, `Recorded`) stay as they are; `Moment` and the metas are messages' values and change.
@@ -81,7 +81,7 @@ def _frozen(cls: type, kind: Any) -> type:
 
 
 def _slotted(cls: type, kind: Any) -> type:
-    made: type = dataclass(slots=True)(cls)
+    made: type = dataclass(slots=True, unsafe_hash=True)(cls)
     setattr(made, _KIND, kind)
     return made
 

@@ -325,6 +325,9 @@ def refuse_from_policy(
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
     if not actor.startswith(POLICY_ACTOR):
         return Refusal(MarketRefusal.NOT_AUTHORISED)
+    if isinstance(wish, RecordCredit) and wish.issuer != state.rules[-1].rules.operator:
+        # Any issuer may allot credit in its own ledger; it is the operator who stands in for the market's money.
+        return Refusal(MarketRefusal.NOT_AUTHORISED)
     if isinstance(wish, RecordCredit) and wish.currency != state.rules[-1].rules.currency:
         return Refusal(MarketRefusal.WRONG_CURRENCY)
     if isinstance(wish, AdmitParticipant) and wish.party in state.participants:

@@ -12,7 +12,7 @@ from schemas.market.events import CommandRefused, CreditRecorded
 def record_credit(fact: Recorded[CreditAllotted]) -> Iterable[Wish]:
     """The market is told the party's newest limit."""
     body = fact.body
-    yield body.market, RecordCredit(body.party, body.currency, body.limit_micro)
+    yield body.market, RecordCredit(body.issuer, body.party, body.currency, body.limit_micro)
 
 
 POLICIES = (
@@ -23,8 +23,8 @@ POLICIES = (
         target="market",
         sends=RecordCredit,
         commands=record_credit,
-        # Refused (no such market, another currency): without a limit the party cannot trade there; the
-        # issuer reads the answer in the view `answers` and allots again.
+        # Refused (no such market, not its operator's ledger, another currency): without a limit the party
+        # cannot trade there; the issuer reads the answer in the view `answers` and allots again.
         answers={CreditRecorded: ENDS_HERE, CommandRefused: ENDS_HERE},
     ),
 )

@@ -50,8 +50,9 @@ class RecordCapability:
 
 @command
 class RecordCredit:
-    """The ledger allots this credit to the party in this market (sent by a policy)."""
+    """The ledger of `issuer`, the market's operator, allots this credit to the party (sent by a policy)."""
 
+    issuer: Id
     party: Id
     currency: Currency
     limit_micro: AmountMicro

@@ -5,7 +5,7 @@ import hashlib
 from domain.families import DECIDERS
 from schemas.catalog import FAMILIES
 from tests.simulation.crashes import Crashes
-from tests.simulation.runs import Simulation, SimulatedApp
+from tests.simulation.runs import SimulatedApp, Simulation
 from tests.simulation.world import World
 
 SEED = 11

@@ -11,5 +11,5 @@ def test_the_market_is_told_the_limit():
     meta = FactMeta(0, Moment(1, 0), "c", 0, "issuer", "correlation", None, 1)
     allotted = CreditAllotted("issuer", "alice", "market", "EUR", 25_000_000)
     assert list(policy.commands(Recorded("billing", 0, "issuer", meta, allotted))) == [
-        ("market", RecordCredit("alice", "EUR", 25_000_000))
+        ("market", RecordCredit("issuer", "alice", "EUR", 25_000_000))
     ]

@@ -171,7 +171,7 @@ FROM_POLICIES: tuple[tuple[Any, Any], ...] = (
         RecordCapability("cp", "ann", 5000, ("pv",)),
         CapabilityRecorded(MARKET, "cp", "ann", 5000, ("pv",)),
     ),
-    (RecordCredit("ann", "EUR", 7), CreditRecorded(MARKET, "ann", "EUR", 7)),
+    (RecordCredit(OPERATOR, "ann", "EUR", 7), CreditRecorded(MARKET, "ann", "EUR", 7)),
     (SettleDelivery(NOW - QUARTER, NOW), DeliverySettled(MARKET, NOW - QUARTER, NOW)),
 )
 
@@ -188,7 +188,8 @@ def test_what_policies_bring(wish: Any, fact: Any) -> None:
     ("wish", "reason"),
     [
         (AdmitParticipant("ann"), R.ALREADY_ADMITTED),
-        (RecordCredit("ann", "CHF", 7), R.WRONG_CURRENCY),
+        (RecordCredit("another", "ann", "CHF", 7), R.NOT_AUTHORISED),
+        (RecordCredit(OPERATOR, "ann", "CHF", 7), R.WRONG_CURRENCY),
         (SettleDelivery(NOW - QUARTER, NOW + 1), R.DELIVERY_NOT_OVER),
     ],
 )
@@ -204,7 +205,7 @@ def test_a_market_without_rules_is_unknown(wish: Any) -> None:
 def test_allotments_may_come_before_the_admission() -> None:
     market = open_market()
     market.when(RecordCapability("ann-cp", "ann", 5000, ()), POLICY)
-    market.when(RecordCredit("ann", "EUR", 10**9), POLICY)
+    market.when(RecordCredit(OPERATOR, "ann", "EUR", 10**9), POLICY)
     assert reasons(submit(market, buy("ann", 1, 12))) == [R.PARTICIPANT_UNKNOWN]
     market.when(AdmitParticipant("ann"), POLICY)
     assert type(submit(market, buy("ann", 1, 12))[0]) is OrderAccepted

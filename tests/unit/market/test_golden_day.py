@@ -1,5 +1,6 @@
 """A day that never changes: whoever changes what the decider says raises `LOGIC` and adds a digest."""
 
+from copy import deepcopy
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -69,9 +70,9 @@ def prepare(market: Scenario) -> None:
         market.when(AdmitParticipant(party), POLICY)
         resources = (f"{party}-pv",) if n else ()
         market.when(RecordCapability(f"{party}-cp", party, 40_000 * n, resources), POLICY)
-        market.when(RecordCredit(party, "EUR", 20 * EURO_MICRO), POLICY)
+        market.when(RecordCredit(OPERATOR, party, "EUR", 20 * EURO_MICRO), POLICY)
     market.when(AdmitParticipant("dan"), POLICY)
-    market.when(RecordCredit("dan", "CHF", 1), POLICY)
+    market.when(RecordCredit(OPERATOR, "dan", "CHF", 1), POLICY)
 
 
 def trade(market: Scenario) -> None:
@@ -133,9 +134,9 @@ def close(market: Scenario) -> None:
     market.when(SettleDelivery(NOON, END + 2 * QUARTER), POLICY)
 
 
-def day() -> Scenario:
+def day(kind: type[Scenario] = Scenario) -> Scenario:
     """Some seventy wishes and times; nothing in it may be changed either."""
-    market = Scenario("market", MARKET, at=EVENING)
+    market = kind("market", MARKET, at=EVENING)
     for part in (prepare, trade, negotiate, close):
         part(market)
     return market
@@ -176,6 +177,23 @@ def test_every_fact_can_be_written_and_the_state_comes_from_what_is_read() -> No
     market = day()
     assert [read_again(fact) for fact in market.facts] == market.facts
     assert rebuilt(market) == market.state
+
+
+class Judged(Scenario):
+    """Every wish is judged twice; the first time nothing may change."""
+
+    def when(self, body: Any, actor: str = "operator", command_id: str | None = None) -> list[Any]:
+        self.later(self.at)
+        before = deepcopy(self.state)
+        meta = CommandMeta("trial", actor, "correlation", None, None, None)
+        list(decider.decide(self.state, Command(MARKET, meta, body), self.now))
+        list(decider.advance(self.state, replace(self.now, at=END), 3))
+        assert self.state == before, f"{type(body).__name__} changed the state while it was judged"
+        return super().when(body, actor, command_id)
+
+
+def test_decide_and_advance_change_nothing() -> None:
+    assert digest(day(Judged).facts) == GOLDEN[decider.LOGIC]
 
 
 def test_a_changed_price_rule_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

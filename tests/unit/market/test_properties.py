@@ -39,7 +39,7 @@ from schemas.market.events import (
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario
 from tests.unit.market.naive_book import NaiveMarket, Outcome
-from tests.unit.market.world import MARKET, NOON, POLICY, QUARTER, rules
+from tests.unit.market.world import MARKET, NOON, OPERATOR, POLICY, QUARTER, rules
 
 TICK = 10_000_000
 PARTIES = ("ann", "bob", "cyd")
@@ -250,7 +250,7 @@ class Trading(RuleBasedStateMachine):
         getattr(self, what[0])(*what[1:])
 
     def credit(self, party: str, micro: int) -> None:
-        self.market.when(RecordCredit(party, "EUR", micro), POLICY)
+        self.market.when(RecordCredit(OPERATOR, party, "EUR", micro), POLICY)
         self.naive.credits[party] = micro
 
     def capability(self, connection: str, watts: int) -> None:

@@ -293,7 +293,7 @@ def test_two_events_are_measured_side_by_side() -> None:
 
 def test_only_events_of_the_look_back_are_named() -> None:
     p1 = programme()
-    times = [NOON + day * DAY for day in (1, 99, 140, 147, 190)]
+    times = [NOON + day * DAY for day in (1, 97, 140, 145, 190)]
     events = [completed(p1, CallEvent(at, at + HOUR, 110_000)) for at in times]
     started = measuring(p1, events[-1])
     # 45 days and two days' margin before the last event.
