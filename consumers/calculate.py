@@ -5,7 +5,7 @@ it needs is complete up to that tick. Repeating a calculation is harmless: the s
 commands, and receivers keep a cursor.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ from consumers.ports import NewRecord, Partition
 from consumers.react import inside_command
 from domain.calculation import Calculation
 from projections.view import Ask, Question
+from schemas.actors import CALCULATION
 from schemas.codec import Codec
 from schemas.envelope import Recorded
 
-Complete = Callable[[str], Awaitable[int]]
+Complete = Callable[[str], int]
 """The tick up to which every partition of a family is in the views."""
 
 
@@ -38,6 +39,7 @@ class Calculator:
         self._codec, self._partitions, self._ask = codec, partitions, ask
         self._by_fact = {(w.calculation.family, w.calculation.on): w for w in wired}
         self._waiting: list[tuple[WiredCalculation, Recorded[Any]]] = []
+        self._still = self._waiting
 
     def offer(self, facts: Sequence[Recorded[Any]]) -> None:
         """Takes facts as they are read; those that start no calculation are passed over."""
@@ -56,23 +58,38 @@ class Calculator:
         return len(self._waiting)
 
     async def run_ready(self, complete: Complete) -> list[tuple[Partition, NewRecord]]:
-        """The commands of every calculation whose inputs are complete; the others go on waiting."""
+        """The commands of every calculation whose inputs are complete; the others go on waiting.
+
+        Of one calculation and partition they come in the order of their facts: the receiver's cursor would
+        take what comes later for a repeat. What ran stays waiting until `sent` says that it is on the log.
+        """
         commands: list[tuple[Partition, NewRecord]] = []
         still: list[tuple[WiredCalculation, Recorded[Any]]] = []
+        held: set[tuple[str, str, int]] = set()
         for wired, fact in self._waiting:
+            line = (wired.calculation.name, fact.family, fact.partition)
             cutoff = wired.calculation.cutoff(fact)
-            if all([await complete(family) >= cutoff for family in wired.calculation.needs]):
+            if line not in held and all(complete(family) >= cutoff for family in wired.calculation.needs):
                 commands += await self._run(wired, fact)
             else:
+                held.add(line)
                 still.append((wired, fact))
-        self._waiting = still
+        self._still = still
         return commands
+
+    def sent(self) -> None:
+        """The commands of the last `run_ready` are on the log."""
+        self._waiting = self._still
+
+    def forget(self) -> None:
+        """Nothing waits any more: the facts are offered again from the log."""
+        self._waiting = self._still = []
 
     async def _run(self, wired: WiredCalculation, fact: Recorded[Any]) -> list[tuple[Partition, NewRecord]]:
         parameters = wired.parameters(fact)
         inputs = {name: await self._ask(q.sql, parameters) for name, q in wired.questions.items()}
         calculation = wired.calculation
-        actor = f"calc:{calculation.name}"
+        actor = f"{CALCULATION}{calculation.name}"
         partitions = self._partitions[calculation.family]
         return [
             inside_command(self._codec, fact, actor, n, fact.key, body, calculation.family, partitions)

@@ -8,13 +8,19 @@ class Chain:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256(b"")
+        self.open = False
+        """Whether records stand behind the last hash."""
+        self.head = b""
+        """The last append's hash: who keeps it can tell whether the log was cut or changed before it."""
 
     def add(self, key: bytes, value: bytes) -> None:
         """Takes one record of the open append; lengths are hashed too, so that no border can move."""
+        self.open = True
         self._hash.update(len(key).to_bytes(4, "big") + key + len(value).to_bytes(4, "big") + value)
 
     def close(self) -> bytes:
         """The hash of the append; the next one begins with it."""
         digest = self._hash.digest()
         self._hash = hashlib.sha256(digest)
+        self.open, self.head = False, digest
         return digest

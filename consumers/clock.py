@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from consumers.limits import SEND_DEADLINE_S
-from consumers.partition import COMMAND_ID
 from consumers.ports import CommandLog, NewRecord, Partition
+from consumers.reading import COMMAND_ID
+from schemas.actors import LOG
 from schemas.codec import Codec
 from schemas.envelope import CommandMeta, Moment
 from schemas.log.commands import Tick
@@ -23,7 +24,7 @@ class Clock:
             LogUnavailable: some partitions may not have been told; send the same tick again.
         """
         command_id = f"tick-{moment.n}"
-        meta = CommandMeta(command_id, "clock", command_id, None, None, None)
+        meta = CommandMeta(command_id, f"{LOG}clock", command_id, None, None, None)
         record = NewRecord(
             b"", self._codec.encode(meta, Tick(moment.n, moment.at)), ((COMMAND_ID, command_id.encode()),)
         )

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 
 from consumers.limits import APPEND_DEADLINE_S, MAX_BATCH, MAX_RESTORES
-from consumers.partition import EvolveFailed, PartitionDecider
+from consumers.partition import EvolveFailed, PartitionDecider, Poison
 from consumers.ports import CommandLog, EventLog, LogUnavailable, Owner, Partition
+from consumers.reading import between
 
-MakeDecider = Callable[[Partition, Iterable[int]], PartitionDecider]
-"""A fresh, empty `PartitionDecider` for a partition, with the commands that it must set aside."""
+MakeDecider = Callable[[Partition, Iterable[Poison]], PartitionDecider]
+"""A fresh, empty `PartitionDecider` for a partition, with what it must set aside."""
 
 
 class PartitionOwner:
@@ -16,7 +17,8 @@ class PartitionOwner:
     def __init__(self, partition: Partition, make: MakeDecider, events: EventLog, commands: CommandLog) -> None:
         self.partition = partition
         self._make, self._events, self._commands = make, events, commands
-        self._poison: set[int] = set()
+        self._poison: set[Poison] = set()
+        self._batch, self._began = MAX_BATCH, 0
         self._owner: Owner | None = None
         self.decider = make(partition, ())
 
@@ -31,12 +33,9 @@ class PartitionOwner:
         await self.stop()
         decider = self._make(self.partition, self._poison)
         self._owner = await self._events.claim(self.partition)
-        position, end = 0, await self._events.end(self.partition)
-        while position < end:
-            batch = await self._events.read(self.partition, position, MAX_BATCH)
-            for stored in batch.records:
-                decider.restore(stored)
-            position = batch.next
+        async for stored in between(self._events, self.partition, 0):
+            decider.restore(stored)
+        decider.restored()
         self.decider = decider
 
     async def step(self) -> int:
@@ -45,30 +44,39 @@ class PartitionOwner:
         Raises:
             LogUnavailable: several restores in a row did not help.
         """
-        for attempt in range(MAX_RESTORES):
+        attempts = 0
+        while True:
             try:
                 if self._owner is None:
                     await self.start()
-                return await self._step()
+                answered = await self._step()
+                self._batch = MAX_BATCH
+                return answered
             except EvolveFailed as failure:
-                self._poison.add(failure.source)
+                # What stands before it is appended by itself, so that no process has to learn it all again.
+                self._poison.add(failure.poison)
+                self._batch = max(1, failure.source - self._began)
                 await self.stop()
             except LogUnavailable:
                 await self.stop()
-                if attempt == MAX_RESTORES - 1:
+                attempts += 1
+                self._batch = max(1, self._batch // 2)
+                if attempts == MAX_RESTORES:
                     raise
-        raise LogUnavailable(
-            f"{self.partition.family}/{self.partition.number}: {MAX_RESTORES} restores in a row did not help; "
-            f"commands that make evolve raise: {sorted(self._poison)}"
-        )
 
     async def _step(self) -> int:
-        batch = await self._commands.read(self.partition, self.decider.source, MAX_BATCH)
+        self._began = self.decider.source
+        batch = await self._commands.read(self.partition, self.decider.source, self._batch)
         if not batch.records:
             return 0
-        records = self.decider.decide(batch.records)
-        assert self._owner is not None
-        await self._owner.append(records, APPEND_DEADLINE_S)
+        try:
+            records = self.decider.decide(batch.records)
+            assert self._owner is not None
+            await self._owner.append(records, APPEND_DEADLINE_S)
+        except BaseException:
+            # The memory is ahead of the log, whatever it was; nobody may decide from it.
+            await self.stop()
+            raise
         return len(batch.records)
 
     async def stop(self) -> None:

@@ -1,21 +1,24 @@
 """Lock-step: the next tick is sent when every command, policy, view and calculation of the last one is done.
 
 Done is countable, because every command leaves a record. Two runs in lock-step over the same commands
-give the same log, whatever the backend, the batch sizes or the crashes between; so whole systems can
-be compared. Free-running processes are made of the same parts without this file.
+record the same facts, whatever the backend, the batch sizes or the crashes between; so whole systems can
+be compared. (After a crash commands of several policies may reach a partition in another order, and
+repeats leave records of their own.) Free-running processes are made of the same parts without this file.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from consumers.calculate import Calculator
 from consumers.clock import Clock
 from consumers.decide import PartitionOwner
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
-from consumers.ports import CommandLog, EventLog, NewRecord, Partition
+from consumers.ports import CommandLog, EventLog, LogUnavailable, NewRecord, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
+from consumers.reading import between, recorded
 from schemas.catalog import is_runtime_record
 from schemas.codec import Codec
 from schemas.envelope import Moment, Recorded
@@ -39,6 +42,8 @@ class LockStep:
     send what follows, and so on until nothing is left; then the facts are projected, in one
     transaction, and calculations whose inputs are complete propose. Reacting comes before projecting,
     so what is projected has been reacted to, and the projected position is where reactors begin again.
+
+    After any error it is dead: what was read and not yet reacted to is known only after `start`.
     """
 
     def __init__(
@@ -59,35 +64,60 @@ class LockStep:
         self._position: dict[Partition, int] = {}
         self._unprojected: dict[Partition, list[Recorded[Any]]] = {}
         self._next_seq: dict[Partition, int] = {}
-        self._told: set[Partition] = set(self._owners)
+        self._told: set[Partition] = set()
+        self._alive = False
 
     async def start(self) -> None:
-        """Claims and restores every partition, catches up what a crash left undone.
+        """Claims and restores every partition, catches up what a crash or an error left undone.
 
         Raises:
             LogUnavailable: the log does not answer.
         """
-        await asyncio.gather(*(owner.start() for owner in self._owners.values()))
-        await self._projector.start()
-        calculated = await self._hints.hints(_CALCULATOR)
-        await asyncio.gather(*(self._catch_up(p, calculated.get(p, 0)) for p in self._owners))
-        await self._react({p: list(self._unprojected[p]) for p in self._owners if p in self._unprojected})
+        self._alive, self._told, self._unprojected = True, set(self._owners), {}
+        self._calculator.forget()
+        with self._whole():
+            await asyncio.gather(*(owner.start() for owner in self._owners.values()))
+            await self._projector.start()
+            calculated = await self._hints.hints(_CALCULATOR)
+            for partition in self._owners:
+                await self._catch_up(partition, calculated.get(partition, 0))
         await self.settle()
 
     async def _catch_up(self, partition: Partition, calculated: int) -> None:
         """Reads again what was recorded but not projected (nor calculated) when the process died."""
         reached = self._projector.reached(partition).position
         if self._calculator.listens_to(partition.family):
-            for _, fact in await self._between(partition, calculated, reached):
-                self._calculator.offer([fact])
-        self._position[partition] = reached
-        for position, fact in await self._between(partition, reached, await self._events.end(partition)):
-            self._take(partition, position, [fact])
+            async for stored in between(self._events, partition, calculated, reached):
+                self._calculator.offer([recorded(self._codec, partition, stored)])
+        self._position[partition], facts = reached, list[Recorded[Any]]()
+        async for stored in between(self._events, partition, reached):
+            facts.append(recorded(self._codec, partition, stored))
+            if len(facts) == MAX_BATCH:
+                await self._catch_up_with(partition, stored.position + 1, facts)
+                facts = []
+        if facts:
+            await self._catch_up_with(partition, stored.position + 1, facts)
         self._next_seq[partition] = self._owners[partition].decider.seq
+
+    async def _catch_up_with(self, partition: Partition, position: int, facts: list[Recorded[Any]]) -> None:
+        self._take(partition, position, facts)
+        await self._react({partition: facts})
+        await self._project()
 
     async def stop(self) -> None:
         """Gives every partition up."""
+        self._alive = False
         await asyncio.gather(*(owner.stop() for owner in self._owners.values()))
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        if not self._alive:
+            raise LogUnavailable("the lock-step drive stopped at an earlier error: start it again")
+        try:
+            yield
+        except BaseException:
+            self._alive = False
+            raise
 
     @property
     def time(self) -> Moment:
@@ -100,38 +130,46 @@ class LockStep:
         return min(owner.decider.passed for owner in self._owners.values())
 
     async def send(self, commands: Sequence[tuple[Partition, NewRecord]]) -> None:
-        """Puts commands on the log; `settle` has them answered."""
-        self._told.update(partition for partition, _ in commands)
-        await self._commands.send(commands, SEND_DEADLINE_S)
+        """Puts commands on the log; `settle` has them answered.
+
+        Raises:
+            LogUnavailable: some may stand and some may not; `start`, then send all of them again.
+        """
+        with self._whole():
+            self._told.update(partition for partition, _ in commands)
+            await self._commands.send(commands, SEND_DEADLINE_S)
 
     async def tick(self, moment: Moment) -> list[Recorded[Any]]:
         """Time passes to `moment`; returns the facts of everything that follows."""
-        self._told.update(self._owners)
-        await self._clock.tick(moment)
+        with self._whole():
+            self._told.update(self._owners)
+            await self._clock.tick(moment)
         return await self.settle()
 
     async def settle(self) -> list[Recorded[Any]]:
         """Runs rounds until nothing is left to do; returns the facts (no runtime records) in the order read."""
         seen: list[Recorded[Any]] = []
-        while True:
-            if self._told:
-                # Only this process sends in lock-step, so nobody else's partitions need be looked at.
-                told = [p for p in self._owners if p in self._told]
-                self._told.clear()
-                await asyncio.gather(*(self._drain(self._owners[p]) for p in told))
-                new = dict(zip(told, await asyncio.gather(*(self._read_new(p) for p in told)), strict=True))
-                await self._react(new)
-                seen += [f for facts in new.values() for f in facts if not is_runtime_record(f.body)]
-                continue
-            await self._project()
-            if not await self._calculate():
-                return seen
+        with self._whole():
+            while True:
+                if self._told:
+                    # Only this process sends in lock-step, so nobody else's partitions need be looked at.
+                    told = [p for p in self._owners if p in self._told]
+                    self._told.clear()
+                    await asyncio.gather(*(self._drain(self._owners[p]) for p in told))
+                    new = dict(zip(told, await asyncio.gather(*(self._read_new(p) for p in told)), strict=True))
+                    await self._react(new)
+                    seen += [f for facts in new.values() for f in facts if not is_runtime_record(f.body)]
+                    continue
+                await self._project()
+                if not await self._calculate():
+                    return seen
 
     async def _drain(self, owner: PartitionOwner) -> None:
         """Answers every command that the partition holds now: batch sizes must not change the rounds."""
         end = await self._commands.end(owner.partition)
         while owner.decider.source < end:
-            await owner.step()
+            if not await owner.step():
+                await self._commands.wait(owner.partition, owner.decider.source, _WAIT_S)
 
     async def _read_new(self, partition: Partition) -> list[Recorded[Any]]:
         """The facts that the owner recorded since the last round; they count from 0, so none can be missed."""
@@ -143,10 +181,7 @@ class LockStep:
                 self._position[partition] = batch.next
                 await self._events.wait(partition, batch.next, _WAIT_S)
                 continue
-            facts = []
-            for stored in batch.records:
-                meta, body = self._codec.decode(stored.value)
-                facts.append(Recorded(partition.family, partition.number, stored.key.decode(), meta, body))
+            facts = [recorded(self._codec, partition, stored) for stored in batch.records]
             self._take(partition, batch.next, facts)
             found += facts
         return found
@@ -161,8 +196,12 @@ class LockStep:
         for facts in new.values():
             commands += self._reactor.commands(facts)
             self._calculator.offer(facts)
+        await self._send_on(commands)
+
+    async def _send_on(self, commands: Sequence[tuple[Partition, NewRecord]]) -> None:
         if commands:
-            await self.send(commands)
+            self._told.update(partition for partition, _ in commands)
+            await self._commands.send(commands, SEND_DEADLINE_S)
 
     async def _project(self) -> None:
         if self._unprojected:
@@ -172,22 +211,11 @@ class LockStep:
     async def _calculate(self) -> bool:
         before = self._calculator.waiting
         commands = await self._calculator.run_ready(self._complete)
-        if commands:
-            await self.send(commands)
+        await self._send_on(commands)
+        self._calculator.sent()
         if before and not self._calculator.waiting:
             await self._hints.hint(_CALCULATOR, dict(self._position))
         return bool(commands)
 
-    async def _complete(self, family: str) -> int:
+    def _complete(self, family: str) -> int:
         return self._projector.complete_tick(family, sum(p.family == family for p in self._owners))
-
-    async def _between(self, partition: Partition, position: int, end: int) -> list[tuple[int, Recorded[Any]]]:
-        found = []
-        while position < end:
-            batch = await self._events.read(partition, position, MAX_BATCH)
-            for stored in batch.records:
-                meta, body = self._codec.decode(stored.value)
-                fact = Recorded(partition.family, partition.number, stored.key.decode(), meta, body)
-                found.append((stored.position + 1, fact))
-            position = batch.next
-        return found

@@ -14,6 +14,15 @@ VALIDITY_US: Final = DAY_US
 MAX_TICK_JUMP_US: Final = 366 * DAY_US
 """A tick further ahead than this waits for an operator: a clock that lies must not close a year of gates."""
 
+MAX_TICK_COUNT: Final = 100_000_000
+"""Ticks at once: more than three years of seconds."""
+
+MAX_TICK_FACTS: Final = 5_000
+"""Facts of one tick, and up to one call of `advance` more: an append must end before its deadline."""
+
+MAX_RECORD_BYTES: Final = 900_000
+"""A record's value; a broker takes 1 MiB with key and headers."""
+
 MAX_EVENTS: Final = 1_000
 """Facts of one decision."""
 

@@ -4,62 +4,55 @@ Replay, verification and the running owner (`consumers/decide.py`) use this one 
 place where a repeated, late, undecodable or misplaced command is answered, and one way back.
 """
 
+import copy
 import hashlib
-import heapq
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from consumers.chain import Chain
-from consumers.limits import ADVANCE_LIMIT, MAX_EVENTS, MAX_TICK_JUMP_US, WINDOW_US
+from consumers.limits import (
+    ADVANCE_LIMIT,
+    MAX_EVENTS,
+    MAX_RECORD_BYTES,
+    MAX_TICK_COUNT,
+    MAX_TICK_FACTS,
+    MAX_TICK_JUMP_US,
+    WINDOW_US,
+)
+from consumers.memory import TICK, Memory
 from consumers.ports import NewRecord, Partition, StoredRecord
+from consumers.reading import CHAIN, COMMAND_ID, SOURCE, recorded
 from domain.decider import Decider
+from schemas.actors import CAUSED, INSIDE, LOG
 from schemas.codec import Codec, UndecodableRecord, UnknownSchema
 from schemas.envelope import Causation, Command, CommandMeta, FactMeta, Moment, Recorded
 from schemas.log.commands import Tick
 from schemas.log.events import CommandRepeated, CommandSetAside, LogicAdopted, SetAsideReason, TimePassed
 from schemas.partition import partition_of
 from schemas.shape import InvalidMessage
+from schemas.values import MAX_ID_LENGTH
 
-CHAIN: Final = "chain"
-SOURCE: Final = "source_offset"
-COMMAND_ID: Final = "command_id"
-INSIDE: Final = ("policy:", "calc:")
-"""Actors from inside carry causation; a door never lets them through."""
+_OWNER: Final = f"{LOG}owner"
+_UNKNOWN: Final = f"{LOG}unknown"
 
-_NO_TIME: Final = Moment(0, 0)
-_OWNER: Final = "owner"
-_TICK: Final = "Tick"
+Poison = tuple[int, str]
+"""A command's position and the key whose `evolve` raised on its account."""
 
 
 class EvolveFailed(AssertionError):
-    """A fact could not be evolved: our own mistake. The memory is lost; restore, then set this command aside."""
+    """A fact could not be evolved: our own mistake. The memory is lost; restore, then set it aside by `poison`."""
 
-    def __init__(self, source: int, reason: str) -> None:
-        super().__init__(f"command at position {source}: evolve raised {reason}")
-        self.source = source
+    def __init__(self, source: int, key: str, reason: str) -> None:
+        super().__init__(f"command at position {source}, key {key!r}: evolve raised {reason}")
+        self.source, self.poison = source, (source, key)
+
+
+class FactTooLarge(ValueError):
+    """A fact does not fit into a record; its command is set aside."""
 
 
 class ChainBroken(RuntimeError):
-    """The records do not give the hash that stands behind them: somebody changed the log."""
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What an owner knows of its partition, all of it from its records."""
-
-    time: Moment = _NO_TIME
-    passed: int = 0
-    seq: int = 0
-    source: int = 0
-    logic: int = 0
-    states: dict[str, Any] = field(default_factory=dict)
-    answered: dict[tuple[str, str], int] = field(default_factory=dict)
-    answered_order: deque[tuple[int, tuple[str, str]]] = field(default_factory=deque)
-    cursors: dict[tuple[str, str, int, int], tuple[int, int]] = field(default_factory=dict)
-    due: dict[str, int] = field(default_factory=dict)
-    heap: list[tuple[int, str]] = field(default_factory=list)
+    """The records are not what was written: their hash or their numbering is another. Somebody changed the log."""
 
 
 class PartitionDecider:
@@ -70,7 +63,7 @@ class PartitionDecider:
         partitions: how many partitions the family has.
         decider: the family's rules.
         codec: bytes and messages.
-        set_aside: positions of commands that must not be decided, because they made `evolve` raise.
+        set_aside: what must not be decided, because it made `evolve` raise.
     """
 
     def __init__(
@@ -79,12 +72,12 @@ class PartitionDecider:
         partitions: int,
         decider: Decider,
         codec: Codec,
-        set_aside: Iterable[int] = (),
+        set_aside: Iterable[Poison] = (),
     ) -> None:
         self.partition, self._partitions = partition, partitions
         self._decider, self._codec = decider, codec
         self._set_aside = frozenset(set_aside)
-        self._m = _Memory()
+        self._m = Memory()
         self._chain = Chain()
         self._open: list[NewRecord] = []
         self._current: tuple[int, CommandMeta | None] = (0, None)
@@ -112,13 +105,19 @@ class PartitionDecider:
 
     @property
     def logic(self) -> int:
-        """The logic number that the last records were decided by; 0 before the first."""
-        return self._m.logic
+        """The number of the rules by which this release decides."""
+        return self._decider.LOGIC
 
     def state(self, key: str) -> Any:
         """The state of a key (its initial one when it has no facts)."""
         found = self._m.states.get(key)
         return self._decider.initial(key) if found is None else found
+
+    def probe(self) -> "PartitionDecider":
+        """A copy that sets nothing aside: deciding with it changes nothing here."""
+        twin = PartitionDecider(self.partition, self._partitions, self._decider, self._codec)
+        twin._m = copy.deepcopy(self._m)
+        return twin
 
     # -- back from records -------------------------------------------------------------------------
 
@@ -126,66 +125,30 @@ class PartitionDecider:
         """Takes one record of the partition, in order, into memory and returns it decoded.
 
         Raises:
-            ChainBroken: the chain hash behind the records is not theirs.
+            ChainBroken: the chain hash behind the records is not theirs, or a number is missing.
             UnknownSchema, UndecodableRecord: facts are never skipped, so their reader stops.
         """
-        meta, body = self._codec.decode(stored.value)
-        fact = Recorded(self.partition.family, self.partition.number, stored.key.decode(), meta, body)
+        fact = recorded(self._codec, self.partition, stored)
+        place = f"{self.partition.family}/{self.partition.number} seq {fact.meta.seq}"
         headers = dict(stored.headers)
         self._chain.add(stored.key, stored.value)
         if CHAIN in headers and headers[CHAIN] != self._chain.close():
-            raise ChainBroken(
-                f"{self.partition.family}/{self.partition.number} seq {meta.seq}: the chain hash differs; "
-                "a record of this append was changed after it was written"
-            )
-        if meta.seq != self._m.seq:
-            raise ChainBroken(
-                f"{self.partition.family}/{self.partition.number}: expected seq {self._m.seq}, found {meta.seq}"
-            )
-        self._remember(fact)
+            raise ChainBroken(f"{place}: the chain hash differs; a record of this append was changed after writing")
+        if fact.meta.seq != self._m.seq:
+            raise ChainBroken(f"{place}: expected seq {self._m.seq}")
+        self._m.remember(self._decider, fact)
         self._m.source = int(headers[SOURCE]) + 1
         return fact
 
-    def _remember(self, fact: Recorded[Any]) -> None:
-        """The part of memory that follows from a record alone; deciding and restoring share it."""
-        m, meta, body = self._m, fact.meta, fact.body
-        m.seq = meta.seq + 1
-        if meta.tick.n > m.time.n:
-            m.time = meta.tick
-        match body:
-            case TimePassed():
-                m.passed = body.n
-            case LogicAdopted():
-                m.logic = body.n
-                return
-            case CommandRepeated():
-                pass
-            case CommandSetAside():
-                if body.reason is SetAsideReason.ADVANCE_RAISED and body.command == _TICK:
-                    # Its own mistake must not come back with every tick; the key's next fact wakes it.
-                    m.due.pop(fact.key, None)
-            case _:
-                state = self._decider.evolve(self.state(fact.key), fact)
-                m.states[fact.key] = state
-                self._note_due(fact.key, self._decider.due(state))
-        cause = meta.causation
-        if cause is not None:
-            cursor = (meta.actor, cause.family, cause.generation, cause.partition)
-            m.cursors[cursor] = max(m.cursors.get(cursor, (-1, -1)), (cause.seq, cause.n))
-        else:
-            answer = (meta.actor, meta.command_id)
-            if answer not in m.answered:
-                m.answered[answer] = meta.seq
-                m.answered_order.append((meta.tick.at, answer))
-            while m.answered_order and m.answered_order[0][0] < m.time.at - WINDOW_US:
-                del m.answered[m.answered_order.popleft()[1]]
+    def restored(self) -> None:
+        """Says that every record was restored.
 
-    def _note_due(self, key: str, due: int | None) -> None:
-        if due is None:
-            self._m.due.pop(key, None)
-        elif self._m.due.get(key) != due:
-            self._m.due[key] = due
-            heapq.heappush(self._m.heap, (due, key))
+        Raises:
+            ChainBroken: the last append has no hash behind it: something was taken away.
+        """
+        if self._chain.open:
+            place = f"{self.partition.family}/{self.partition.number} seq {self._m.seq - 1}"
+            raise ChainBroken(f"{place}: no hash behind the last records")
 
     # -- forward from commands ---------------------------------------------------------------------
 
@@ -212,26 +175,22 @@ class PartitionDecider:
     def _adopt_logic(self, source: int) -> None:
         # Never the last record of an append, so the input position still follows from the last one.
         meta = CommandMeta("logic", _OWNER, "logic", None, None, None)
-        self._current = (source, meta)
-        self._index = {}
+        self._current, self._index = (source, meta), {}
         self._record("", LogicAdopted(self._decider.LOGIC))
 
     def _step(self, stored: StoredRecord) -> None:
         try:
+            key = stored.key.decode()
             meta, body = self._codec.decode(stored.value)
             self._codec.check(meta, body)
             if not isinstance(meta, CommandMeta):
                 raise UndecodableRecord("the record is no command")
-        except (UnknownSchema, UndecodableRecord, InvalidMessage) as error:
+        except (UnknownSchema, UndecodableRecord, InvalidMessage, UnicodeDecodeError) as error:
             self._aside_undecoded(stored, error)
             return
         self._current, self._index = (stored.position, meta), {}
-        key = stored.key.decode(errors="replace")
         if isinstance(body, Tick):
-            if stored.position in self._set_aside:
-                self._aside("", SetAsideReason.EVOLVE_RAISED, _TICK, str(body.n))
-            else:
-                self._tick(body)
+            self._tick(stored.position, body)
             return
         reason = self._not_to_be_decided(stored.position, key, meta)
         if reason is not None:
@@ -244,18 +203,33 @@ class PartitionDecider:
             self._judge(key, meta, body)
 
     def _not_to_be_decided(self, position: int, key: str, meta: CommandMeta) -> SetAsideReason | None:
-        if position in self._set_aside:
+        if (position, key) in self._set_aside:
             return SetAsideReason.EVOLVE_RAISED
-        if not key or partition_of(key, self._partitions) != self.partition.number:
+        if not 0 < len(key) <= MAX_ID_LENGTH or not key.isprintable():
+            return SetAsideReason.INVALID
+        if partition_of(key, self._partitions) != self.partition.number:
             return SetAsideReason.WRONG_PARTITION
         if meta.causation is not None:
-            return None if meta.tick is not None and meta.actor.startswith(INSIDE) else SetAsideReason.INVALID
+            if meta.tick is None or not meta.actor.startswith(CAUSED):
+                return SetAsideReason.INVALID
+            return self._unbelievable(meta.tick)
         if meta.valid_until is None or meta.tick is not None or meta.actor.startswith(INSIDE):
             return SetAsideReason.INVALID
         if self._m.time.at > meta.valid_until:
             return SetAsideReason.EXPIRED
         if meta.valid_until > self._m.time.at + WINDOW_US:
             return SetAsideReason.VALID_UNTIL_BEYOND_WINDOW
+        return None
+
+    def _unbelievable(self, moment: Moment) -> SetAsideReason | None:
+        """Why time cannot have become this: it went back, or further ahead than any clock should."""
+        time = self._m.time
+        if moment.n <= time.n:
+            return None
+        if moment.at < time.at:
+            return SetAsideReason.TICK_GOES_BACK
+        if moment.n - time.n > MAX_TICK_COUNT or (time.n and moment.at - time.at > MAX_TICK_JUMP_US):
+            return SetAsideReason.TICK_TOO_FAR
         return None
 
     def _from_inside(self, key: str, meta: CommandMeta, body: Any, cause: Causation) -> None:
@@ -275,7 +249,7 @@ class PartitionDecider:
             return
         try:
             self._advance(key)
-        except EvolveFailed:
+        except (EvolveFailed, MemoryError):
             raise
         except Exception as error:
             self._aside(key, SetAsideReason.ADVANCE_RAISED, wish, type(error).__name__)
@@ -287,60 +261,60 @@ class PartitionDecider:
                 self._aside(key, SetAsideReason.TOO_MANY_EVENTS, wish, str(len(facts)))
                 return
             written = self._write(key, facts)
+        except MemoryError:
+            raise
         except Exception as error:
             self._aside(key, SetAsideReason.DECIDE_RAISED, wish, type(error).__name__)
             return
         self._keep(key, written)
 
-    def _advance(self, key: str) -> None:
+    def _advance(self, key: str) -> int:
         due = self._m.due.get(key)
         if due is None or due > self._m.time.at:
-            return
+            return 0
         facts = list(self._decider.advance(self.state(key), self._m.time, ADVANCE_LIMIT))
         assert len(facts) <= ADVANCE_LIMIT, f"advance gave {len(facts)} facts, its limit is {ADVANCE_LIMIT}"
         self._keep(key, self._write(key, facts))
+        return len(facts)
 
-    def _tick(self, tick: Tick) -> None:
+    def _tick(self, position: int, tick: Tick) -> None:
         m = self._m
         if tick.n <= m.passed:
             self._record("", CommandRepeated(0))
             return
-        if tick.at < m.time.at or (m.time.at and tick.at - m.time.at > MAX_TICK_JUMP_US):
-            self._aside("", SetAsideReason.TICK_TOO_FAR, _TICK, str(tick.n))
+        reason = self._unbelievable(Moment(tick.n, tick.at))
+        if reason is not None:
+            self._aside("", reason, TICK, str(tick.n))
             return
         if tick.n > m.time.n:
             m.time = Moment(tick.n, tick.at)
-        for key in self._due_keys():
+        facts = 0
+        for key in m.due_keys():
+            if facts > MAX_TICK_FACTS:
+                break  # the others wait for the next tick, as what a call leaves over does
+            if (position, key) in self._set_aside:
+                self._aside(key, SetAsideReason.EVOLVE_RAISED, TICK, "-")
+                continue
             try:
-                self._advance(key)
-            except EvolveFailed:
+                facts += self._advance(key)
+            except (EvolveFailed, MemoryError):
                 raise
             except Exception as error:
-                self._aside(key, SetAsideReason.ADVANCE_RAISED, _TICK, type(error).__name__)
+                self._aside(key, SetAsideReason.ADVANCE_RAISED, TICK, type(error).__name__)
         self._record("", TimePassed(tick.n, tick.at))
 
-    def _due_keys(self) -> list[str]:
-        """The keys due now, in order of (due, key); each gets one call, what it leaves over stays in the heap."""
-        m = self._m
-        keys: dict[str, None] = {}
-        while m.heap and m.heap[0][0] <= m.time.at:
-            due, key = heapq.heappop(m.heap)
-            if m.due.get(key) == due:
-                keys[key] = None
-        for key in keys:
-            heapq.heappush(m.heap, (m.due[key], key))
-        return list(keys)
-
     def _aside(self, key: str, reason: SetAsideReason, command: str, detail: str) -> None:
-        self._record(key, CommandSetAside(reason, command[:96], key[:96] or "-", detail[:96] or "-"))
+        subject = key if 0 < len(key) <= MAX_ID_LENGTH and key.isprintable() else "-"
+        self._record(key, CommandSetAside(reason, command, subject, detail or "-"))
 
     def _aside_undecoded(self, stored: StoredRecord, error: Exception) -> None:
-        named = dict(stored.headers).get(COMMAND_ID, b"").decode(errors="replace")[:96]
-        meta = CommandMeta(named or hashlib.sha256(stored.value).hexdigest(), "unknown", "unknown", None, None, None)
-        self._current, self._index = (stored.position, meta), {}
-        invalid = isinstance(error, InvalidMessage)
-        reason = SetAsideReason.INVALID if invalid else SetAsideReason.UNDECODABLE
-        self._aside(stored.key.decode(errors="replace"), reason, "unknown", str(error))
+        """What cannot be read is answered too, under the id in its header, or under the hash of its bytes."""
+        named = dict(stored.headers).get(COMMAND_ID, b"").decode(errors="replace")
+        if not 0 < len(named) <= MAX_ID_LENGTH or not named.isprintable():
+            named = hashlib.sha256(stored.value).hexdigest()
+        self._current, self._index = (stored.position, CommandMeta(named, _UNKNOWN, named, None, None, None)), {}
+        reason = SetAsideReason.INVALID if isinstance(error, InvalidMessage) else SetAsideReason.UNDECODABLE
+        self._aside(stored.key.decode(errors="replace"), reason, "unknown", type(error).__name__)
 
     def _record(self, key: str, body: Any) -> None:
         self._keep(key, self._write(key, (body,)))
@@ -363,7 +337,10 @@ class PartitionDecider:
                 cause.causation,
                 logic,
             )
-            written.append((Recorded(family, number, key, meta, body), self._codec.encode(meta, body)))
+            value = self._codec.encode(meta, body)
+            if len(value) > MAX_RECORD_BYTES:
+                raise FactTooLarge(f"{type(body).__name__} of {len(value)} bytes, the limit is {MAX_RECORD_BYTES}")
+            written.append((Recorded(family, number, key, meta, body), value))
         return written
 
     def _keep(self, key: str, written: Sequence[tuple[Recorded[Any], bytes]]) -> None:
@@ -373,9 +350,9 @@ class PartitionDecider:
         encoded = key.encode()
         for fact, value in written:
             try:
-                self._remember(fact)
+                self._m.remember(self._decider, fact)
             except Exception as error:
-                raise EvolveFailed(source, repr(error)) from error
+                raise EvolveFailed(source, key, repr(error)) from error
             self._chain.add(encoded, value)
             self._open.append(NewRecord(encoded, value, headers))
         self._index[key] = self._index.get(key, 0) + len(written)

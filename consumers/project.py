@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from consumers.limits import MAX_BATCH
 from consumers.ports import EventLog, Partition
+from consumers.reading import between, recorded
 from projections.view import Row, View
 from schemas.codec import Codec
 from schemas.envelope import Recorded
@@ -49,7 +50,6 @@ class Projector:
     def __init__(self, views: Mapping[str, Sequence[View]], everywhere: Iterable[View], store: ViewStore) -> None:
         self._store = store
         self._everywhere = tuple(everywhere)
-        self._views = views
         self._reached: dict[Partition, Reached] = {}
         self._by_fact: dict[tuple[str, type], list[View]] = {}
         for family, family_views in views.items():
@@ -83,18 +83,15 @@ class Projector:
         await self._store.apply(rows, moved)
         self._reached.update(moved)
 
-    async def rebuild(self, partitions: Iterable[Partition], events: EventLog, codec: Codec) -> None:
-        """Projects every partition from where the store is up to the end of the log, batch by batch."""
-        for partition in partitions:
-            position, end = self.reached(partition).position, await events.end(partition)
-            while position < end:
-                batch = await events.read(partition, position, MAX_BATCH)
+    async def catch_up(self, partition: Partition, end: int, events: EventLog, codec: Codec) -> None:
+        """Projects a partition from where the store is up to `end`, batch by batch."""
+        position, facts = self.reached(partition).position, list[Recorded[Any]]()
+        async for stored in between(events, partition, position, end):
+            facts.append(recorded(codec, partition, stored))
+            if len(facts) == MAX_BATCH:
+                await self.project({partition: (facts, stored.position + 1)})
                 facts = []
-                for stored in batch.records:
-                    meta, body = codec.decode(stored.value)
-                    facts.append(Recorded(partition.family, partition.number, stored.key.decode(), meta, body))
-                position = batch.next
-                await self.project({partition: (facts, position)})
+        await self.project({partition: (facts, end)})
 
     def _rows_of(self, fact: Recorded[Any], rows: dict[str, list[NewRow]]) -> None:
         meta = fact.meta

@@ -7,10 +7,11 @@ policy and source partition. Its position is a hint that saves work, never a pro
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from consumers.partition import COMMAND_ID
 from consumers.ports import NewRecord, Partition
+from consumers.reading import COMMAND_ID
 from domain.identity import derived_id
 from domain.policy import Policy
+from schemas.actors import POLICY
 from schemas.codec import Codec
 from schemas.envelope import Causation, CommandMeta, Recorded
 from schemas.partition import partition_of
@@ -24,11 +25,12 @@ def inside_command(
 ) -> tuple[Partition, NewRecord]:
     """A command caused by a fact, as it goes on the log; the same fact gives the same bytes for ever.
 
-    Its id is a function of actor, `n`, family, key, and the causing command with the fact's place among
-    that command's facts: nothing physical, so a moved log stays the same log.
+    Its id is a function of actor, `n`, family, key, and the causing command with its tick and the fact's
+    place among that command's facts: nothing physical, so a moved log stays the same log.
     """
     meta, cause = fact.meta, Causation(fact.family, GENERATION, fact.partition, fact.meta.seq, n)
-    command_id = derived_id(actor, n, family, key, fact.family, fact.key, meta.actor, meta.command_id, meta.index)
+    who = (meta.actor, meta.command_id, meta.tick.n, meta.index)
+    command_id = derived_id(actor, n, family, key, fact.family, fact.key, *who)
     envelope = CommandMeta(command_id, actor, meta.correlation, None, meta.tick, cause)
     record = NewRecord(key.encode(), codec.encode(envelope, body), ((COMMAND_ID, command_id.encode()),))
     return Partition(family, partition_of(key, partitions)), record
@@ -49,7 +51,7 @@ class Reactor:
 
     def _of(self, fact: Recorded[Any]) -> Iterable[tuple[Partition, NewRecord]]:
         for policy in self._by_fact.get((fact.family, type(fact.body)), ()):
-            actor = f"policy:{policy.name}"
+            actor = f"{POLICY}{policy.name}"
             for n, (key, body) in enumerate(policy.commands(fact)):
                 yield inside_command(
                     self._codec, fact, actor, n, key, body, policy.target, self._partitions[policy.target]

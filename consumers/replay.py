@@ -1,23 +1,24 @@
 """Replay: every decision made again must give the same bytes, every record must stand in its chain."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from consumers.chain import Chain
-from consumers.limits import MAX_BATCH
-from consumers.partition import CHAIN, SOURCE, EvolveFailed, PartitionDecider
+from consumers.decide import MakeDecider
+from consumers.partition import EvolveFailed, Poison
 from consumers.ports import CommandLog, EventLog, NewRecord, Partition, StoredRecord
+from consumers.reading import CHAIN, COMMAND_ID, SOURCE, between
 from schemas.codec import Codec
 from schemas.log.events import CommandSetAside, LogicAdopted, SetAsideReason
-
-MakeDecider = Callable[[Partition, Iterable[int]], PartitionDecider]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a verification of one partition found. `differences` is empty when all is as recorded.
 
-    `other_logic` names ranges of records that another release decided: they were taken as they stand.
+    `taken` counts records that stand as they are, because another release decided them or could not read
+    the command: `notes` says which. `unanswered` counts commands behind the last record. `head` is the
+    chain's last hash (hex): who kept an earlier one can tell whether the log was cut.
     """
 
     partition: Partition
@@ -25,60 +26,86 @@ class Verdict:
     records: int
     chain: bool
     differences: tuple[str, ...]
-    other_logic: tuple[str, ...]
+    taken: int
+    notes: tuple[str, ...]
+    unanswered: int
+    head: str
 
     @property
     def holds(self) -> bool:
-        """Everything decided again is byte-equal and the chain is whole."""
-        return self.chain and not self.differences
-
-
-async def verify_chain(partition: Partition, events: EventLog) -> tuple[bool, str]:
-    """Whether the chain is whole, else the append (as a range of positions) in which a record was changed."""
-    chain, first = Chain(), 0
-    async for stored in _all(events, partition):
-        chain.add(stored.key, stored.value)
-        claimed = dict(stored.headers).get(CHAIN)
-        if claimed is not None:
-            if claimed != chain.close():
-                place = f"{partition.family}/{partition.number}"
-                return False, f"{place}: a record at positions {first} to {stored.position} was changed"
-            first = stored.position + 1
-    return True, ""
+        """The chain is whole and every record was decided again with the same bytes."""
+        return self.chain and not self.differences and not self.taken
 
 
 class _Verifier:
     """Decides the commands of one partition again and holds every record against the recorded one."""
 
-    def __init__(self, partition: Partition, make: MakeDecider, codec: Codec, set_aside: frozenset[int]) -> None:
+    def __init__(self, partition: Partition, make: MakeDecider, codec: Codec, set_aside: frozenset[Poison]) -> None:
         self.decider = make(partition, set_aside)
-        self.partition, self._codec = partition, codec
-        self.records, self.differences, self.other_logic = 0, list[str](), list[str]()
+        self.partition, self._codec, self._set_aside = partition, codec, set_aside
+        self.records, self.taken = 0, 0
+        self.differences, self.notes = list[str](), list[str]()
         self._foreign = False
 
-    def command(self, command: StoredRecord, recorded: list[StoredRecord], logic: int) -> None:
+    def command(self, command: StoredRecord, recorded: list[StoredRecord]) -> None:
         """One command and the records that name it as their source."""
         self.records += len(recorded)
         for stored in recorded:
             if self._codec.type_of(stored.value) is LogicAdopted:
-                body = self._codec.decode(stored.value)[1]
-                self._foreign = body.n != logic
-                if self._foreign:
-                    self.other_logic.append(f"logic {body.n} from position {stored.position}")
+                self._adopt(stored)
         if self._foreign:
-            for stored in recorded:
-                self.decider.restore(stored)
+            self._take(command, recorded)
             return
-        try:
-            decided = self.decider.decide([command])
-        except EvolveFailed as failure:
-            self.differences.append(f"{self.place(recorded, command)}: {failure}")
+        if any(source == command.position for source, _ in self._set_aside):
+            self._demand_failure(command, recorded)
+        decided = self.decider.decide([command])
+        if self._unread_then(decided, recorded):
+            self.notes.append(f"{self.place(recorded, command)}: the release of that time could not read the command")
+            self.taken += len(recorded)
             return
         self._compare(command, decided, recorded)
 
+    def _adopt(self, stored: StoredRecord) -> None:
+        logic = self._codec.decode(stored.value)[1].n
+        self._foreign = logic != self.decider.logic
+        if self._foreign:
+            self.notes.append(f"logic {logic} from position {stored.position}: only its release can decide it again")
+        if logic > self.decider.logic:
+            self.differences.append(
+                f"{self.partition.family}/{self.partition.number} position {stored.position}: logic {logic} is newer"
+                f" than this release's {self.decider.logic}"
+            )
+
+    def _take(self, command: StoredRecord, recorded: list[StoredRecord]) -> None:
+        logic = {self._codec.decode(stored.value)[0].logic for stored in recorded}
+        if len(logic) != 1 or self.decider.logic in logic:
+            self.differences.append(f"{self.place(recorded, command)}: records of logic {sorted(logic)} in one range")
+        for stored in recorded:
+            self.decider.restore(stored)
+        self.taken += len(recorded)
+
+    def _demand_failure(self, command: StoredRecord, recorded: list[StoredRecord]) -> None:
+        """A record that says `evolve` raised is believed only when it raises again."""
+        try:
+            self.decider.probe().decide([command])
+        except EvolveFailed as failure:
+            if failure.poison in self._set_aside:
+                return
+        self.differences.append(f"{self.place(recorded, command)}: set aside, but decided again it does no harm")
+
+    def _unread_then(self, decided: list[NewRecord], recorded: list[StoredRecord]) -> bool:
+        """An older release set aside what it could not read; this one reads it. What it would decide was not."""
+        if len(recorded) != 1 or self._codec.type_of(recorded[0].value) is not CommandSetAside:
+            return False
+        if [n.value for n in decided] == [recorded[0].value]:
+            return False
+        reason = self._codec.decode(recorded[0].value)[1].reason
+        return reason in (SetAsideReason.UNDECODABLE, SetAsideReason.INVALID)
+
     def _compare(self, command: StoredRecord, decided: list[NewRecord], recorded: list[StoredRecord]) -> None:
         for new, old in zip(decided, recorded, strict=False):
-            if (new.key, new.value) != (old.key, old.value):
+            same = new.key == old.key and self._in_words_of(new.value, old.value) == old.value
+            if not same or dict(new.headers)[COMMAND_ID] != dict(old.headers).get(COMMAND_ID):
                 self.differences.append(
                     f"{self.place([old], command)}: recorded {self._shown(old)}, decided again {self._shown(new)}"
                 )
@@ -87,6 +114,10 @@ class _Verifier:
             self.differences.append(
                 f"{self.place(recorded, command)}: {len(recorded)} records, decided again {len(decided)}"
             )
+
+    def _in_words_of(self, value: bytes, old: bytes) -> bytes:
+        """The record encoded with the recorded one's own schema id, which may be an older version's."""
+        return value if value[:5] == old[:5] else self._codec.encode_as(old, *self._codec.decode(value))
 
     def place(self, recorded: list[StoredRecord], command: StoredRecord) -> str:
         """Where on the log a difference stands."""
@@ -98,28 +129,32 @@ class _Verifier:
             meta, body = self._codec.decode(record.value)
         except ValueError as error:
             return f"something undecodable ({error})"
-        return f"seq {meta.seq} {body!r}"
+        return f"seq {meta.seq} of {meta.actor} {meta.command_id}: {body!r}"
 
 
 async def verify_decisions(
-    partition: Partition, make: MakeDecider, codec: Codec, events: EventLog, commands: CommandLog, logic: int
+    partition: Partition, make: MakeDecider, codec: Codec, events: EventLog, commands: CommandLog
 ) -> Verdict:
     """Decides every command of the partition again and compares key and value bytes with the record.
 
-    Stops at the first difference (what follows rests on it). Ranges of another logic are evolved, not decided.
+    Stops at the first difference (what follows rests on it). What another logic decided is evolved as it
+    stands and counted as taken.
     """
-    whole, broken = await verify_chain(partition, events)
+    chain, broken = await _chain(partition, events)
     verifier = _Verifier(partition, make, codec, await _set_aside(partition, codec, events))
-    recorded = _grouped(events, partition)
-    group = await anext(recorded, None)
-    count = 0
-    async for command in _all(commands, partition):
+    groups = _grouped(events, partition)
+    group = await anext(groups, None)
+    count = unanswered = 0
+    async for command in between(commands, partition, 0):
+        if group is None:
+            unanswered += 1
+            continue
         mine: list[StoredRecord] = []
         while group is not None and group[0] <= command.position:
             mine += group[1]
-            group = await anext(recorded, None)
+            group = await anext(groups, None)
         try:
-            verifier.command(command, mine, logic)
+            verifier.command(command, mine)
         except Exception as error:  # a changed record may be anything; the verdict names where
             verifier.differences.append(f"{verifier.place(mine, command)}: {type(error).__name__}: {error}")
         count += 1
@@ -127,14 +162,36 @@ async def verify_decisions(
             break
     if group is not None and not verifier.differences:
         verifier.differences.append(f"{partition.family}/{partition.number}: records without a command")
-    found = ([broken] if broken else []) + verifier.differences
-    return Verdict(partition, count, verifier.records, whole, tuple(found), tuple(verifier.other_logic))
+    return Verdict(
+        partition,
+        count,
+        verifier.records,
+        not broken,
+        tuple([broken] * bool(broken) + verifier.differences),
+        verifier.taken,
+        tuple(verifier.notes),
+        unanswered,
+        chain.head.hex(),
+    )
 
 
-async def _set_aside(partition: Partition, codec: Codec, events: EventLog) -> frozenset[int]:
-    """Commands that made `evolve` raise when they were decided: deciding again would end the same way."""
+async def _chain(partition: Partition, events: EventLog) -> tuple[Chain, str]:
+    """The chain over all records; the text names the append in which a record was changed, or is empty."""
+    chain, first, place = Chain(), 0, f"{partition.family}/{partition.number}"
+    async for stored in between(events, partition, 0):
+        chain.add(stored.key, stored.value)
+        claimed = dict(stored.headers).get(CHAIN)
+        if claimed is not None:
+            if claimed != chain.close():
+                return chain, f"{place}: a record at positions {first} to {stored.position} was changed"
+            first = stored.position + 1
+    return chain, f"{place}: no chain hash behind the records from position {first} on" if chain.open else ""
+
+
+async def _set_aside(partition: Partition, codec: Codec, events: EventLog) -> frozenset[Poison]:
+    """Commands and keys of which the record says that `evolve` raised."""
     found = set()
-    async for stored in _all(events, partition):
+    async for stored in between(events, partition, 0):
         if codec.type_of(stored.value) is not CommandSetAside:
             continue
         try:
@@ -142,15 +199,21 @@ async def _set_aside(partition: Partition, codec: Codec, events: EventLog) -> fr
         except ValueError:
             continue  # what a record has become is found when it is compared
         if body.reason is SetAsideReason.EVOLVE_RAISED:
-            found.add(int(dict(stored.headers)[SOURCE]))
+            found.add((_source(stored), stored.key.decode(errors="replace")))
     return frozenset(found)
+
+
+def _source(stored: StoredRecord) -> int:
+    """The command that a record names; -1 where it names none, so that it stands before every command."""
+    named = dict(stored.headers).get(SOURCE, b"")
+    return int(named) if named.isdigit() else -1
 
 
 async def _grouped(events: EventLog, partition: Partition) -> AsyncIterator[tuple[int, list[StoredRecord]]]:
     """The records of each command: (position of the command, records)."""
     source, group = -1, list[StoredRecord]()
-    async for stored in _all(events, partition):
-        here = int(dict(stored.headers)[SOURCE])
+    async for stored in between(events, partition, 0):
+        here = _source(stored)
         if here != source and group:
             yield source, group
             group = []
@@ -158,12 +221,3 @@ async def _grouped(events: EventLog, partition: Partition) -> AsyncIterator[tupl
         group.append(stored)
     if group:
         yield source, group
-
-
-async def _all(log: EventLog | CommandLog, partition: Partition) -> AsyncIterator[StoredRecord]:
-    position, end = 0, await log.end(partition)
-    while position < end:
-        batch = await log.read(partition, position, MAX_BATCH)
-        for stored in batch.records:
-            yield stored
-        position = batch.next

@@ -17,8 +17,11 @@ def derived_id(*parts: str | int) -> str:
 
 
 def born_id(family: str, command: Command[Any], n: int) -> str:
-    """The `n`-th id born from a command: a function of (family, key, actor, command_id, n).
+    """The `n`-th id born from a command: a function of (family, key, actor, command_id, valid_until, n).
 
-    In `advance` no command is at hand: an id is then derived from the id of what it is about.
+    A command id is remembered for the window W only. Whoever uses it again later is decided again, under
+    another `valid_until`; without that in it an id would be born twice. In `advance` no command is at
+    hand: an id is then derived from the id of what it is about.
     """
-    return derived_id(family, command.key, command.meta.actor, command.meta.command_id, n)
+    meta = command.meta
+    return derived_id(family, command.key, meta.actor, meta.command_id, meta.valid_until or 0, n)

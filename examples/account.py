@@ -10,7 +10,7 @@ from examples.world import TRADING
 from gateways.app import App
 
 _ONE = {
-    "commands": "SELECT count(DISTINCT (actor, command_id)) AS n FROM answers WHERE actor NOT IN ('clock', 'owner')",
+    "commands": "SELECT count(DISTINCT (actor, command_id)) AS n FROM answers WHERE actor NOT LIKE 'log:%%'",
     "events": "SELECT count(*) AS n FROM answers WHERE NOT runtime",
     "orders": "SELECT count(*) AS n FROM answers WHERE event = 'OrderAccepted'",
     "trades": "SELECT count(*) AS n FROM trades",

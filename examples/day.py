@@ -48,8 +48,8 @@ EVENT_HOURS: Final = (17, 19)
 _QUARTER_US: Final = 15 * MINUTE_US
 
 
-Happening = tuple[int, str, Sequence[DoorCommand] | Callable[[int], Sequence[DoorCommand]]]
-"""A time, a title, and wishes (or how to make them once the tick's number is known)."""
+Happening = tuple[int, str, Sequence[DoorCommand] | Callable[[Moment], Sequence[DoorCommand]]]
+"""A time, a title, and wishes (or how to make them once the tick is known)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Day:
             due = [b for b in waiting if b.submit_at <= at]
             waiting = waiting[len(due) :]
             orders = [DoorCommand("market", TRADING, b.order.party, b.command_id, b.order) for b in due]
-            made = commands(n) if callable(commands) else commands
+            made = commands(Moment(n, at)) if callable(commands) else commands
             yield Step(Moment(n, at), title, (*made, *orders))
 
     def _before(self) -> Iterator[Happening]:
@@ -132,10 +132,10 @@ class Day:
         firm = self._proposal(self.firm_seller, self.firm_buyer, 500, day + 11 * HOUR_US)
         lapsing = self._proposal(self.firm_seller, self.lapsing_buyer, 200, day + 13 * HOUR_US)
         found += [(day + 6 * HOUR_US, firm), (day + 6 * HOUR_US, lapsing)]
-        approval = ApproveContract(born("market", firm))
+        approval = ApproveContract(born(firm, day + 6 * HOUR_US))
         found.append((day + 7 * HOUR_US, wish("market", TRADING, self._party[self.firm_buyer], approval)))
         call = wish("programme", PROGRAMME, AGGREGATOR, CallEvent(self.event_at[0], self.event_at[1], self._target_w()))
-        self.event_id = born("programme", call)
+        self.event_id = born(call, day + 10 * HOUR_US)
         found.append((day + 10 * HOUR_US, call))
         out = OptOut(self.event_id, self.opted_out)
         found.append((day + 12 * HOUR_US, wish("programme", PROGRAMME, self._party[self.opted_out], out)))
@@ -174,8 +174,8 @@ class Day:
 
         stranger = self.sharing.community.connections[0].connection
         resting = order(buyers[0], Side.BUY, 50, 1 * CENT_NANO, evening)
-        cancel = self._wish("market", TRADING, resting.actor, CancelOrder(born("market", resting)))
-        again = self._wish("market", TRADING, resting.actor, CancelOrder(born("market", resting)))
+        cancel = self._wish("market", TRADING, resting.actor, CancelOrder(born(resting, at)))
+        again = self._wish("market", TRADING, resting.actor, CancelOrder(born(resting, at)))
         noon = self.day_start_at + 12 * HOUR_US
         wrong = [
             order(buyers[1], Side.BUY, 50, 12 * CENT_NANO + 1, evening),
@@ -222,8 +222,8 @@ class Day:
         last = self.trading.community.delivery_day_index
         yield morning + 2 * HOUR_US, "reading the meters of the day", self._readings(range(last, last + 1), "day")
         yield morning + 8 * HOUR_US, "measuring the event's response", self._measure
-        yield morning + 9 * HOUR_US, "settlement runs", lambda n: self._start_runs(n, RunType.INITIAL, self.places)
-        yield morning + 10 * HOUR_US, "a second person approves", lambda n: self._approve(self.places)
+        yield morning + 9 * HOUR_US, "settlement runs", lambda now: self._start_runs(now, RunType.INITIAL, self.places)
+        yield morning + 10 * HOUR_US, "a second person approves", lambda now: self._approve(self.places)
         yield morning + 10 * HOUR_US + TICK_US, "posting differences", ()
         issuers = (organiser(SHARING), organiser(TRADING), SUPPLIER, AGGREGATOR)
         yield morning + 12 * HOUR_US, "bills", tuple(self._bill(issuer) for issuer in issuers)
@@ -243,20 +243,20 @@ class Day:
         yield (
             two_days_later + HOUR_US,
             "a second run",
-            lambda n: self._start_runs(n, RunType.CORRECTION, (self.trading,)),
+            lambda now: self._start_runs(now, RunType.CORRECTION, (self.trading,)),
         )
-        yield two_days_later + 2 * HOUR_US, "a second person approves", lambda n: self._approve((self.trading,))
+        yield two_days_later + 2 * HOUR_US, "a second person approves", lambda now: self._approve((self.trading,))
         yield two_days_later + 2 * HOUR_US + TICK_US, "posting differences", ()
         again = (organiser(TRADING), SUPPLIER)
         yield two_days_later + 3 * HOUR_US, "credit note and new bill", tuple(self._bill(i) for i in again)
         yield two_days_later + 3 * HOUR_US + TICK_US, "credit note and new bill", ()
         yield two_days_later + 4 * HOUR_US, "done", ()
 
-    def _measure(self, n: int) -> Sequence[DoorCommand]:
-        body = MeasurePerformance(self.event_id, n)
+    def _measure(self, now: Moment) -> Sequence[DoorCommand]:
+        body = MeasurePerformance(self.event_id, now.n)
         return (self._wish("programme", PROGRAMME, AGGREGATOR, body),)
 
-    def _start_runs(self, n: int, kind: RunType, places: Sequence[Place]) -> Sequence[DoorCommand]:
+    def _start_runs(self, now: Moment, kind: RunType, places: Sequence[Place]) -> Sequence[DoorCommand]:
         started = []
         for place in places:
             body = StartRun(
@@ -264,7 +264,7 @@ class Day:
                 from_at=self.day_start_at,
                 to_at=self.day_end_at,
                 interval_min=15,
-                cutoff_tick=n,
+                cutoff_tick=now.n,
                 currency=CURRENCY,
                 operator=organiser(place.name),
                 imbalance_series=IMBALANCE,
@@ -272,7 +272,7 @@ class Day:
                 deadline_at=self.day_end_at + 30 * DAY_US,
             )
             started.append(self._wish("settlement", place.name, SETTLEMENT_DESK, body))
-        self._runs = {command.key: born("settlement", command) for command in started}
+        self._runs = {command.key: born(command, now.at) for command in started}
         return started
 
     def _approve(self, places: Sequence[Place]) -> Sequence[DoorCommand]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from consumers.limits import VALIDITY_US
 from domain.identity import derived_id
 from examples.agents import CENT_NANO, LOT_WH
 from examples.sample_files import (
@@ -114,9 +115,10 @@ class Wishes:
         return DoorCommand(family, key, actor, f"{actor}/{what}/{n}", body)
 
 
-def born(family: str, command: DoorCommand, n: int = 0) -> str:
-    """The id that a command gives birth to: known before it is decided."""
-    return derived_id(family, command.key, command.actor, command.command_id, n)
+def born(command: DoorCommand, sent_at: int) -> str:
+    """The first id that a command gives birth to when the door admits it at `sent_at`: known beforehand."""
+    valid_until = sent_at + VALIDITY_US
+    return derived_id(command.family, command.key, command.actor, command.command_id, valid_until, 0)
 
 
 def found_everything(wish: Wishes, places: Sequence[Place]) -> Iterator[DoorCommand]:

@@ -10,7 +10,7 @@ from typing import Protocol
 from consumers.calculate import Calculator, WiredCalculation
 from consumers.decide import PartitionOwner
 from consumers.drive import LockStep
-from consumers.partition import PartitionDecider
+from consumers.partition import ChainBroken, PartitionDecider, Poison
 from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
@@ -34,7 +34,7 @@ from projections.families import EVERYWHERE, SQL_VIEWS, VIEWS
 from projections.programme import inputs as baseline_inputs
 from projections.settlement import inputs as run_inputs
 from schemas.catalog import FAMILIES
-from schemas.codec import Codec
+from schemas.codec import Codec, UndecodableRecord, UnknownSchema
 
 CALCULATIONS: tuple[WiredCalculation, ...] = (
     WiredCalculation(BASELINE, baseline_inputs.INPUTS, baseline_inputs.parameters),
@@ -105,14 +105,17 @@ def open_vault(dsn: str, key_file: Path) -> Vault:
 
 
 FAILURES: tuple[type[Exception], ...] = (
+    ChainBroken,
     DatabaseUnreachable,
     LocalBrokerError,
     LocalPostgresError,
     LogUnavailable,
+    UndecodableRecord,
+    UnknownSchema,
     VaultUnavailable,
     ViewsUnavailable,
 )
-"""What the pipes may say: each message is a sentence for people."""
+"""What the log and the pipes may say: each message is a sentence for people."""
 
 
 class App:
@@ -148,7 +151,7 @@ class App:
         views = [view for family in FAMILIES for view in VIEWS[family]]
         return kind(self._dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
 
-    def _decider(self, partition: Partition, set_aside: Iterable[int]) -> PartitionDecider:
+    def _decider(self, partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
         family = partition.family
         return PartitionDecider(partition, self._counts[family], DECIDERS[family], self.codec, set_aside)
 
@@ -181,7 +184,6 @@ class App:
                 self.codec,
                 self._backend.events,
                 self._backend.commands,
-                DECIDERS[p.family].LOGIC,
             )
             for p in self.partitions
         ]
@@ -193,7 +195,8 @@ class App:
         await rebuilt.start()
         try:
             projector = Projector(VIEWS, EVERYWHERE, rebuilt)
-            await projector.rebuild(self.partitions, self._backend.events, self.codec)
+            for partition, live_at in (await self.views.reached()).items():
+                await projector.catch_up(partition, live_at.position, self._backend.events, self.codec)
             live, again = await self.views.checksums(), await rebuilt.checksums()
         finally:
             await rebuilt.drop()

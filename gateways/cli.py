@@ -120,7 +120,7 @@ def verify_decisions(data: Data = None, kafka: Kafka = False) -> None:
         console = _console()
         console.print(table)
         for verdict in verdicts:
-            for note in (*verdict.differences, *verdict.other_logic):
+            for note in (*verdict.differences, *verdict.notes):
                 console.print(note, highlight=False)
         return all(verdict.holds for verdict in verdicts)
 

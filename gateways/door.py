@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.limits import VALIDITY_US
-from consumers.partition import COMMAND_ID, INSIDE
 from consumers.ports import NewRecord, Partition
+from consumers.reading import COMMAND_ID
+from schemas.actors import INSIDE
 from schemas.catalog import LOG, all_messages
 from schemas.codec import Codec
 from schemas.envelope import CommandMeta, Moment

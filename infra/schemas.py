@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.catalog import all_messages
-from schemas.codec import Codec, avro_schema
+from schemas.codec import Codec, avro_schema, meaning
 
 PUBLISHED: Final = Path(__file__).parent.parent / "schemas" / "published"
 _LEDGER: Final = "ledger.json"
@@ -31,8 +31,8 @@ def load_codec() -> Codec:
 
 def unpublished(folder: Path = PUBLISHED) -> list[str]:
     """Messages whose schema today is not the newest published one; empty when nothing drifted."""
-    newest = {schema["name"]: _meaning(schema) for schema in load_ledger(folder).values()}
-    return [m.name for m in all_messages() if newest.get(m.name) != _meaning(avro_schema(m))]
+    newest = {schema["name"]: meaning(schema) for schema in load_ledger(folder).values()}
+    return [m.name for m in all_messages() if newest.get(m.name) != meaning(avro_schema(m))]
 
 
 def publish(folder: Path = PUBLISHED) -> list[str]:
@@ -56,11 +56,6 @@ def publish(folder: Path = PUBLISHED) -> list[str]:
         entries.append(entry)
     path.write_text("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n")
     return drifted
-
-
-def _meaning(schema: dict[str, Any]) -> dict[str, Any]:
-    """What readers go by: better words in a docstring are no new version."""
-    return {name: part for name, part in schema.items() if name != "doc"}
 
 
 def _file(entry: dict[str, Any]) -> str:

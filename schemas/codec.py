@@ -47,11 +47,23 @@ def avro_schema(message: MessageType) -> dict[str, Any]:
     return {"type": "record", "name": message.name, "doc": doc, "fields": fields}
 
 
+def meaning(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What readers go by: better words in a docstring are no new version."""
+    return {name: part for name, part in schema.items() if name != "doc"}
+
+
+class UnpublishedMessage(ValueError):
+    """A message differs from its newest published schema: publish it (`python -m infra.schemas`)."""
+
+
 class Codec:
     """Encodes and decodes every message that the ledger knows.
 
     Args:
         ledger: schema id → published schema (a parsed `.avsc`), every version ever written.
+
+    Raises:
+        UnpublishedMessage: today's class is not the newest published one; its bytes would lie about their schema.
     """
 
     def __init__(self, ledger: Mapping[int, dict[str, Any]]) -> None:
@@ -67,7 +79,10 @@ class Codec:
             message = types.get(schema["name"])
             if message is None:
                 continue
-            today = fastavro.parse_schema(avro_schema(message))
+            made = avro_schema(message)
+            if newest[message.name] == schema_id and meaning(made) != meaning(schema):
+                raise UnpublishedMessage(f"{message.name} is not schema {schema_id}: publish its new version")
+            today = fastavro.parse_schema(made)
             written = fastavro.parse_schema(schema)
             meta, body = metas[message.kind], record_shape(message.cls, f"gridbook.{message.family}")
             self._types[schema_id] = message.cls
@@ -86,6 +101,15 @@ class Codec:
             frame, schema, meta_shape, body_shape = self._written[type(body)]
         except KeyError:
             raise InvalidMessage("record", "a published message", type(body).__name__) from None
+        return self._bytes(frame, schema, meta_shape, body_shape, meta, body)
+
+    def encode_as(self, like: bytes, meta: CommandMeta | FactMeta, body: Any) -> bytes:
+        """The bytes of a record in the schema version that another record's frame names."""
+        schema, _, meta_shape, body_shape = self._read[_FRAME.unpack_from(like)[1]]
+        return self._bytes(like[: _FRAME.size], schema, meta_shape, body_shape, meta, body)
+
+    @staticmethod
+    def _bytes(frame: bytes, schema: Schema, meta_shape: Shape, body_shape: Shape, meta: Any, body: Any) -> bytes:
         datum = body_shape.to_datum(body, type(body).__name__)
         datum["meta"] = meta_shape.to_datum(meta, "meta")
         out = io.BytesIO()

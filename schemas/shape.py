@@ -73,6 +73,10 @@ def shape_of(annotation: Any, namespace: str, seen: dict[str, type] | None = Non
     raise TypeError(f"{annotation!r} has no Avro form in a message")
 
 
+class _Unfinished:
+    """Stands for a record whose fields are still being looked at."""
+
+
 def record_shape(cls: Any, namespace: str, seen: dict[str, type] | None = None) -> Shape:
     """The shape of a message class; field order is the class's."""
     seen = {} if seen is None else seen
@@ -80,8 +84,11 @@ def record_shape(cls: Any, namespace: str, seen: dict[str, type] | None = None) 
     hints = get_type_hints(cls, include_extras=True)
     names = tuple(f.name for f in fields(cls))
     known = seen.get(name) is cls
-    seen[name] = cls
+    if not known and name in seen:
+        raise TypeError(f"{name} contains itself, or two classes of this name stand in one message")
+    seen[name] = _Unfinished if not known else cls
     shapes = tuple(shape_of(hints[n], namespace, seen) for n in names)
+    seen[name] = cls
     schema: Any = name
     if not known:
         schema = {
@@ -107,7 +114,8 @@ def _field(declared: Field[Any], shape: Shape) -> dict[str, Any]:
     """A field's schema; a default in the class is the default for records written before the field existed."""
     made = {"name": declared.name, "type": shape.schema}
     if declared.default is not MISSING:
-        made["default"] = shape.to_datum(declared.default, declared.name)
+        datum = shape.to_datum(declared.default, declared.name)
+        made["default"] = list(datum) if isinstance(datum, tuple) else datum
     return made
 
 
@@ -142,8 +150,9 @@ def _text(bounds: tuple[Any, ...]) -> Shape:
     high = min([b.max_length for b in bounds if isinstance(b, MaxLen)], default=4096)
 
     def to_datum(value: Any, path: str) -> Any:
-        if type(value) is not str or not low <= len(value) <= high:
-            raise InvalidMessage(path, f"text of {low} to {high} characters", value)
+        if type(value) is not str or not low <= len(value) <= high or not value.isprintable():
+            # PostgreSQL takes no NUL, UTF-8 no lone surrogate, and no name of ours has a control character.
+            raise InvalidMessage(path, f"printable text of {low} to {high} characters", value)
         return value
 
     return Shape("string", to_datum, _identity)

@@ -15,10 +15,12 @@ _MAX_PRICE_NANO = 10**15
 _MAX_MONEY = 10**18
 _MAX_TIME_US = 4_102_444_800_000_000  # 2100-01-01
 
-Id = Annotated[str, MinLen(1), MaxLen(96)]
+MAX_ID_LENGTH = 96
+
+Id = Annotated[str, MinLen(1), MaxLen(MAX_ID_LENGTH)]
 """A name given by its owner or derived from the command that caused it; never a person's name."""
 
-Name = Annotated[str, MinLen(1), MaxLen(96)]
+Name = Annotated[str, MinLen(1), MaxLen(MAX_ID_LENGTH)]
 """A technical word (a command's type, a method, a series), never free text."""
 
 Currency = Annotated[str, MinLen(3), MaxLen(6)]

@@ -8,6 +8,7 @@ from domain.billing.accruals import Period, contains, differ, overlaps
 from domain.billing.state import Billing, Ledger
 from domain.billing.tariffs import Tariff, last_repriced
 from domain.identity import born_id, derived_id
+from schemas.actors import POLICY
 from schemas.billing.commands import AccrueLines, AdoptTariff, AllotCredit, OpenLedger, StartBilling
 from schemas.billing.events import (
     BillingCompleted,
@@ -35,8 +36,6 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
 
 FAMILY: Final = "billing"
 
-POLICY: Final = "policy:"
-"""Actors that begin so are policies; no door lets such a name in."""
 
 MAX_LINES: Final = 200
 """Accrued lines of one fact: each may move two accounts, and an array holds at most 500 items."""

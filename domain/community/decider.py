@@ -6,8 +6,9 @@ Rules may be back-dated; what was settled by others is settled again by the next
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
+from schemas.actors import POLICY
 from schemas.community.commands import AdmitMember, AdoptSharingRules, FoundCommunity
 from schemas.community.events import (
     CommandRefused,
@@ -28,9 +29,6 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
 
 Wish = FoundCommunity | AdoptSharingRules | AdmitMember
 Fact = CommunityFounded | SharingRulesAdopted | MemberAdmitted | CommandRefused
-
-POLICY: Final = "policy:"
-"""Actors that begin so are policies; no door lets such a name in."""
 
 
 @dataclass(slots=True)

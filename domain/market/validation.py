@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from domain.market.capability import capability_wh, used_wh
 from domain.market.exposure import bought_pico_per_wh, exposed_micro, fits, sold_pico_per_wh
 from domain.market.state import MAX_INTERVALS, MINUTE_US, Instrument, Market, starts
+from schemas.actors import POLICY
 from schemas.envelope import Moment
 from schemas.market.commands import (
     AdmitParticipant,
@@ -33,7 +34,6 @@ from schemas.market.commands import (
 from schemas.market.events import MarketRefusal, RuleSet
 from schemas.values import INT64_MAX, Side
 
-POLICY_ACTOR: Final = "policy:"
 """What the actor of a policy's command begins with."""
 
 MAX_LEAD_MIN: Final = 366 * 1440
@@ -323,7 +323,7 @@ def refuse_from_policy(
     """
     if not state.rules:
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
-    if not actor.startswith(POLICY_ACTOR):
+    if not actor.startswith(POLICY):
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if isinstance(wish, RecordCredit) and wish.issuer != state.rules[-1].rules.operator:
         # Any issuer may allot credit in its own ledger; it is the operator who stands in for the market's money.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
 from domain.meter.register import Register
+from schemas.actors import POLICY
 from schemas.envelope import Command, Moment, Recorded
 from schemas.meter.commands import RecordReadings, RegisterMeteringPoint
 from schemas.meter.events import (
@@ -34,8 +35,6 @@ Fact = MeteringPointRegistered | ReadingsRecorded | ReadingsUnchanged | CommandR
 MAX_VALUES: Final = 10_000
 """Values of one batch: a hundred days of quarter-hours."""
 
-POLICY: Final = "policy:"
-"""Actors that begin so are policies; no door lets such a name in."""
 
 REGISTERS: Final[Mapping[MeterKind, tuple[Direction, ...]]] = {
     MeterKind.UTILITY: (Direction.IMPORT_FROM_GRID, Direction.EXPORT_TO_GRID),

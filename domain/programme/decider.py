@@ -12,6 +12,8 @@ from domain.programme import dispatch, performance, timeline
 from domain.programme.evolution import Fact, evolve
 from domain.programme.state import MINUTE_US, Offer, Programme
 from domain.programme.terms import MAX_LOOK_BACK_DAYS, first_flaw
+from schemas.actors import CALCULATION as CALCULATOR
+from schemas.actors import POLICY
 from schemas.envelope import Command, Moment
 from schemas.programme.commands import (
     AdoptTerms,
@@ -49,10 +51,8 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
 
 FAMILY: Final = "programme"
 
-POLICY: Final = "policy:"
-"""Actors that begin so are policies; no door lets such a name in."""
 
-CALCULATION: Final = f"calc:{performance.CALCULATION_NAME}"
+CALCULATION: Final = f"{CALCULATOR}{performance.CALCULATION_NAME}"
 """The only actor that proposes performance."""
 
 MAX_SITES: Final = 500

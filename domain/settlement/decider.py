@@ -12,6 +12,7 @@ from domain.settlement.check import Objection, check_part, check_totals
 from domain.settlement.lines import DELIVERED, SHARED, SIGN
 from domain.settlement.posting import differences, slices, total
 from domain.settlement.state import Area, Draft, Posted, Run, Stage
+from schemas.actors import CALCULATION
 from schemas.envelope import Command, Moment, Recorded
 from schemas.settlement.commands import (
     ApproveRun,
@@ -37,7 +38,7 @@ from schemas.settlement.events import (
 LOGIC = 1
 
 FAMILY = "settlement"
-CALCULATOR = "calc:settlement.run"
+CALCULATOR = f"{CALCULATION}settlement.run"
 MAX_INTERVALS = 500
 """The longest run: five days of quarter-hours; a longer period is settled in several."""
 

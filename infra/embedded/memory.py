@@ -10,7 +10,7 @@ from eventsourcing.popo import POPOAggregateRecorder
 from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
 from infra.embedded.ends import Ends
 from infra.embedded.frame import pack, unpack
-from infra.embedded.stream import OPEN, Fence, Kind, OwnerRow, Streams, dead, elsewhere, fenced, missing
+from infra.embedded.stream import OPEN, Fence, Kind, OwnerRow, Streams, dead, differing, elsewhere, fenced, missing
 
 Listener = Callable[[str, int], None]
 
@@ -38,8 +38,14 @@ class MemoryStore(POPOAggregateRecorder):
             self._listeners = [known for known in self._listeners if known != listener]
 
     def create(self, streams: Sequence[str]) -> None:
-        """Makes the streams exist."""
+        """Makes the streams of whole families exist.
+
+        Raises:
+            PartitionsDiffer: a family exists with more or fewer.
+        """
         with self._database_lock:
+            if differs := differing(streams, self._rows):
+                raise differs
             for stream in streams:
                 self._rows.setdefault(stream, OwnerRow(0, 0))
 
@@ -125,7 +131,7 @@ class _MemoryLog:
     async def create(self, partitions: Sequence[Partition]) -> None:
         """As the port says."""
         await asyncio.sleep(0)
-        self._store.create([self._streams.id_of(partition) for partition in partitions])
+        self._store.create(self._streams.of_families(partitions))
 
     async def read(self, partition: Partition, position: int, limit: int) -> Batch:
         """As the port says."""

@@ -6,7 +6,7 @@ several owners) become one statement; a partition's promises stay its own.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -16,7 +16,7 @@ from infra.embedded.ends import Ends
 from infra.embedded.frame import pack
 from infra.embedded.lane import Job, Lane
 from infra.embedded.recorder import Append, FencedRecorder, Span, connect
-from infra.embedded.stream import Fence, Kind, OwnerRow, Streams, dead, fenced
+from infra.embedded.stream import Fence, Kind, OwnerRow, PartitionsDiffer, Streams, dead, fenced
 from infra.embedded.tail import Tail
 
 CLAIM_SECONDS: Final = 30.0  # for an append in flight, and for the answer
@@ -45,7 +45,7 @@ class _PostgresLog:
         self._ends = Ends(self._ask_ends)
         self._tail = Tail()
         self._known: set[str] = set()  # streams that exist; none ever ceases to
-        self._create = Job(self._recorder.create, again=False)
+        self._create = Job(self._create_each, again=False)
         self._owner = Job(self._recorder.owner_row, again=True)
         self._read = Job(self._recorder.read, again=True)
 
@@ -70,11 +70,13 @@ class _PostgresLog:
         await self._reads.close()
 
     async def create(self, partitions: Sequence[Partition]) -> None:
-        """As the port says."""
-        streams = [self._streams.id_of(partition) for partition in partitions]
-        await asyncio.gather(
-            *(self._write.ask(self._create, stream, weight=0, timeout=CLAIM_SECONDS) for stream in streams)
-        )
+        """As the port says; families get as many partitions as the highest number asks for.
+
+        Raises:
+            PartitionsDiffer: a family exists with another number of partitions; nothing was made.
+        """
+        streams = self._streams.of_families(partitions)
+        await self._write.ask(self._create, streams, weight=0, timeout=CLAIM_SECONDS)
         self._known.update(streams)
 
     async def read(self, partition: Partition, position: int, limit: int) -> Batch:
@@ -103,6 +105,11 @@ class _PostgresLog:
             return await self.end(partition) > position
         return await self._ends.wait(stream, position, timeout)
 
+    def _create_each(
+        self, curs: psycopg.Cursor[Any], requests: Sequence[Sequence[str]]
+    ) -> list[PartitionsDiffer | None]:
+        return [self._recorder.create(curs, streams) for streams in requests]
+
     def _wrote(self, stream: str, end: int, records: Sequence[NewRecord]) -> None:
         self._tail.wrote(stream, end - len(records), records)
         self._ends.saw(stream, end)
@@ -129,7 +136,7 @@ class PostgresEventLog(_PostgresLog):
 
     Args:
         dsn: a libpq connection string.
-        deployment: letters, digits, `_` and `-`; deployments in one database know nothing of each other.
+        deployment: its name (`infra/deployment.py`); deployments in one database know nothing of each other.
     """
 
     def __init__(self, dsn: str, deployment: str) -> None:

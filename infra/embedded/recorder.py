@@ -24,7 +24,17 @@ from psycopg.sql import SQL
 from consumers.ports import Batch, LogUnavailable
 from infra.embedded.arrays import bigints, byteas, register, texts
 from infra.embedded.frame import UnreadableFrame, unpack
-from infra.embedded.stream import OPEN, Fence, OwnerRow, elsewhere, fenced, missing
+from infra.embedded.stream import (
+    OPEN,
+    Fence,
+    OwnerRow,
+    PartitionsDiffer,
+    differing,
+    elsewhere,
+    family_of,
+    fenced,
+    missing,
+)
 
 _SCHEMA: Final = "log"
 _CONNECT_SECONDS: Final = 5
@@ -50,7 +60,9 @@ _CREATE_OWNER: Final[LiteralString] = """
     ) WITH (fillfactor = 20)"""  # every append updates a row; the new version should find room in its page
 
 _CREATE: Final[LiteralString] = """
-    INSERT INTO log.owner (partition) SELECT * FROM unnest(%s) AS p ORDER BY p ON CONFLICT DO NOTHING"""
+    INSERT INTO log.owner (partition) SELECT * FROM unnest(%s) ON CONFLICT DO NOTHING"""
+
+_OF_FAMILIES: Final[LiteralString] = "SELECT partition FROM log.owner WHERE split_part(partition, '/', 1) = ANY(%s)"
 
 _CLAIM: Final[LiteralString] = """
     WITH wanted AS MATERIALIZED (SELECT * FROM unnest(%s, %s) AS w(partition, claims)),
@@ -226,10 +238,14 @@ class FencedRecorder(PostgresAggregateRecorder):
         )
         curs.execute(self.append_statement, parameters)
 
-    def create(self, curs: Cursor[Any], streams: Sequence[str]) -> list[None]:
-        """Makes the owner rows exist."""
-        curs.execute(_CREATE, [texts(sorted(set(streams)))])
-        return [None] * len(streams)
+    def create(self, curs: Cursor[Any], streams: Sequence[str]) -> PartitionsDiffer | None:
+        """Makes the owner rows of whole families exist, or says why not; one caller at a time."""
+        with curs.connection.transaction():
+            curs.execute(_OF_FAMILIES, [texts([*{family_of(stream) for stream in streams}])])
+            differs = differing(streams, [stream for (stream,) in curs.fetchall()])
+            if differs is None:
+                curs.execute(_CREATE, [texts(streams)])
+            return differs
 
     def claim(self, curs: Cursor[Any], streams: Sequence[str]) -> list[OwnerRow | LogUnavailable]:
         """Raises the epoch of each stream; waits for appends in flight, so `next` is the true end.

@@ -1,15 +1,18 @@
 """A partition as a recorder knows it: one stream with a text id, and an owner row that fences its writers."""
 
-import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from consumers.ports import Fenced, LogUnavailable, Partition
+from infra.deployment import NAME, checked
 
 Kind = Literal["commands", "events"]
 
-# No dot: it separates the parts of an id, and two deployments must never share one.
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+class PartitionsDiffer(LogUnavailable):
+    """A family stands on the log with another number of partitions: the number is part of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +44,48 @@ class OwnerRow:
 class Streams:
     """The stream ids of one deployment's partitions: `<deployment>.<kind>.<family>/<number>`.
 
+    No part holds a dot or a slash, so two deployments never share an id.
+
     Raises:
-        ValueError: a deployment's or family's name holds anything but letters, digits, `_` and `-`.
+        InvalidDeployment: no deployment may have this name.
     """
 
     def __init__(self, deployment: str, kind: Kind) -> None:
-        _check("deployment", deployment)
-        self._prefix = f"{deployment}.{kind}."
+        self._prefix = f"{checked(deployment)}.{kind}."
         self._ids: dict[Partition, str] = {}
 
     def id_of(self, partition: Partition) -> str:
         """The id of a partition; the same in every process and release."""
         stream = self._ids.get(partition)
         if stream is None:
-            _check("family", partition.family)
+            if not NAME.fullmatch(partition.family):
+                raise ValueError(f"expected a family of lower case letters, digits and '_', found {partition.family!r}")
             stream = self._ids[partition] = f"{self._prefix}{partition.family}/{partition.number}"
         return stream
+
+    def of_families(self, partitions: Iterable[Partition]) -> list[str]:
+        """The ids of all partitions of these families: as many as the highest number that is named, plus one."""
+        counts: dict[str, int] = {}
+        for partition in partitions:
+            counts[partition.family] = max(counts.get(partition.family, 0), partition.number + 1)
+        return [self.id_of(Partition(family, n)) for family, count in counts.items() for n in range(count)]
+
+
+def family_of(stream: str) -> str:
+    """What the ids of a family's partitions have in common."""
+    return stream.rpartition("/")[0]
+
+
+def differing(wanted: Iterable[str], existing: Iterable[str]) -> PartitionsDiffer | None:
+    """What a call that would change a family's number of partitions ends with; none for every other call."""
+    found = Counter(map(family_of, existing))
+    for family, count in Counter(map(family_of, wanted)).items():
+        if found[family] not in (0, count):
+            return PartitionsDiffer(
+                f"{family} exists, but it has {found[family]} partitions instead of {count}, and their number is part"
+                f" of the record: start with {found[family]}, or choose another deployment name"
+            )
+    return None
 
 
 def missing(stream: str) -> LogUnavailable:
@@ -83,8 +112,3 @@ def dead(fence: Fence) -> LogUnavailable:
         f"this owner of {fence.stream} (epoch {fence.epoch}) was closed, or does not know what became of an"
         " append: claim again and restore"
     )
-
-
-def _check(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"expected a {what} of letters, digits, '_' and '-', found {name!r}")

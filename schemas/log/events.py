@@ -15,6 +15,7 @@ class SetAsideReason(StrEnum):
     EXPIRED = "expired"
     VALID_UNTIL_BEYOND_WINDOW = "valid_until_beyond_window"
     TICK_TOO_FAR = "tick_too_far"
+    TICK_GOES_BACK = "tick_goes_back"
     DECIDE_RAISED = "decide_raised"
     ADVANCE_RAISED = "advance_raised"
     EVOLVE_RAISED = "evolve_raised"
@@ -31,7 +32,7 @@ class TimePassed:
 
 @event
 class CommandRepeated:
-    """The command was answered before: `first_seq` is its first record here (0 with a policy's cursor beyond it)."""
+    """The command was answered before. `first_seq` is its first record here; 0 for ticks and commands from inside."""
 
     first_seq: Sequence
 

@@ -6,11 +6,14 @@ import random
 import pytest
 
 from consumers.ports import Fenced, LogUnavailable, NewRecord, Partition
+from infra.kafka.errors import TopicRefused
 from tests.contract.backends import DEADLINE, Backend, P, StartedEventLog, append, number, numbers, read_all, record
 from tests.contract.race import race
 
 OTHER = Partition("market", 1)
 ELSEWHERE = Partition("meter", 0)
+
+REFUSED = (LogUnavailable, TopicRefused)
 
 # Claims of one race; a Kafka claim starts a producer (15 ms).
 CLAIMS = {"memory": 300, "postgres": 300, "kafka": 60}
@@ -104,6 +107,26 @@ async def test_create_again_changes_nothing(backend: Backend, deployment: str) -
     other = await backend.events(deployment)
     await asyncio.gather(log.create([P, OTHER, ELSEWHERE]), other.create([ELSEWHERE, OTHER, P]))
     assert await numbers(other) == [1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_another_number_of_partitions_is_refused(backend: Backend, deployment: str, count: int) -> None:
+    log = await _log(backend, deployment)
+    await append(await log.claim(P), 1, 2)
+    for same in (log, await backend.events(deployment)):
+        with pytest.raises(REFUSED, match=f"it has 2 partitions instead of {count}"):
+            await same.create([Partition("market", n) for n in range(count)])
+        await same.create([OTHER, P])
+    assert await numbers(log) == [1, 2]
+
+
+async def test_of_two_numbers_of_partitions_one_wins(backend: Backend, deployment: str) -> None:
+    logs = [await _log(backend, deployment) for _ in range(2)]
+    for attempt in range(3 if backend.name == "kafka" else 20):
+        wishes = [[Partition(f"family{attempt}", n) for n in range(count)] for count in (1, 3)]
+        asked = [log.create(wish) for log, wish in zip(logs, wishes, strict=True)]
+        fates = await asyncio.gather(*asked, return_exceptions=True)
+        assert [isinstance(fate, REFUSED) for fate in fates] in ([True, False], [False, True])
 
 
 async def test_restart_finds_everything_where_it_was(backend: Backend, deployment: str) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from consumers.partition import PartitionDecider
+from consumers.partition import PartitionDecider, Poison
 from consumers.ports import Partition, StoredRecord
 from consumers.project import NewRow, Reached
 from schemas.envelope import Causation, CommandMeta, Recorded
+from schemas.log.commands import Tick
 from tests.simulation.crashes import CrashingViews
 from tests.simulation.runs import SimulatedApp
 
@@ -16,7 +17,7 @@ class _WithDecider(SimulatedApp):
 
     decider_kind: type[PartitionDecider]
 
-    def _decider(self, partition: Partition, set_aside: Iterable[int]) -> PartitionDecider:
+    def _decider(self, partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
         from domain.families import DECIDERS
 
         count = self._counts[partition.family]
@@ -56,8 +57,9 @@ class PolicyCursorMissing(_WithDecider):
 class _DeafToTicks(PartitionDecider):
     """Answers ticks, but nothing that is due happens: deadlines come with the next command of the key only."""
 
-    def _due_keys(self) -> list[str]:
-        return []
+    def _tick(self, position: int, tick: Tick) -> None:
+        self._m.due.clear()
+        super()._tick(position, tick)
 
 
 class TickIgnored(_WithDecider):

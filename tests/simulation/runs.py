@@ -12,15 +12,15 @@ from typing import Any
 
 from consumers.calculate import Calculator
 from consumers.clock import Clock
-from consumers.ports import NewRecord, Partition, StoredRecord
+from consumers.ports import NewRecord, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
+from consumers.reading import recorded
 from gateways.app import CALCULATIONS, EVERYWHERE, POLICIES, VIEWS, App, Backend, memory_backend
 from gateways.door import Door
 from infra.embedded.memory import MemoryStore
 from infra.postgres.views import PostgresViews
 from schemas.catalog import is_runtime_record
-from schemas.codec import Codec
 from schemas.envelope import Moment, Recorded
 from schemas.log.events import CommandRepeated, CommandSetAside
 from tests.simulation.crashes import Crash, Crashes, CrashingCommands, CrashingEvents, CrashingViews
@@ -182,7 +182,7 @@ class FreeRun:
         at = self._at.get((reader, partition), 0) if position is None else position
         batch = await self._events.read(partition, at, self._rng.randrange(1, 40))
         self._at[reader, partition] = batch.next
-        return [_recorded(self._app.codec, partition, stored) for stored in batch.records]
+        return [recorded(self._app.codec, partition, stored) for stored in batch.records]
 
     async def _react(self, partition: Partition) -> bool:
         facts = await self._read("react", partition)
@@ -201,18 +201,14 @@ class FreeRun:
         facts = await self._read("calculate", partition)
         self._calculator.offer(facts)
 
-        async def complete(family: str) -> int:
+        def complete(family: str) -> int:
             return self._projector.complete_tick(family, self._app._counts[family])
 
         commands = await self._calculator.run_ready(complete)
         if commands:
             await self._commands.send(commands, 1.0)
+        self._calculator.sent()
         return bool(facts or commands)
-
-
-def _recorded(codec: Codec, partition: Partition, stored: StoredRecord) -> Recorded[Any]:
-    meta, body = codec.decode(stored.value)
-    return Recorded(partition.family, partition.number, stored.key.decode(), meta, body)
 
 
 async def examine(app: App) -> tuple[dict[tuple[str, str], list[str]], list[str]]:
@@ -242,11 +238,11 @@ async def _examine_partition(app: App, partition: Partition, facts: dict[tuple[s
     decided: Counter[tuple[str, str]] = Counter()
     answered: set[tuple[str, str]] = set()
     for stored in (await backend.events.read(partition, 0, 10**9)).records:
-        fact = _recorded(codec, partition, stored)
+        fact = recorded(codec, partition, stored)
         identity = (fact.meta.actor, fact.meta.command_id)
         answered.add(identity)
         if not isinstance(fact.body, CommandRepeated | CommandSetAside) and fact.meta.index == 0:
-            decided[identity] += fact.meta.actor not in ("clock", "owner")
+            decided[identity] += fact.meta.actor.startswith("log:") is False
         if not is_runtime_record(fact.body):
             facts.setdefault((fact.family, fact.key), []).append(repr(fact.body))
     place = f"{partition.family}/{partition.number}"

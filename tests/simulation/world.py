@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from consumers.limits import VALIDITY_US
 from domain.identity import derived_id
 from gateways.door import DoorCommand
 from schemas.billing.commands import AdoptTariff, AllotCredit, OpenLedger, StartBilling
@@ -80,7 +81,7 @@ class World:
         ]
         self.from_at = T0 + 16 * QUARTER
         self.to_at = self.from_at + INTERVALS * QUARTER
-        self._count = 0
+        self._count = self._at = 0
         self.steps = tuple(self._steps())
         self.commands = sum(len(step.commands) for step in self.steps)
 
@@ -88,12 +89,13 @@ class World:
         self._count += 1
         return DoorCommand(family, key, actor, f"w{self._count}", body)
 
-    @staticmethod
-    def _born(command: DoorCommand, n: int = 0) -> str:
-        return derived_id(command.family, command.key, command.actor, command.command_id, n)
+    def _born(self, command: DoorCommand) -> str:
+        until = self._at + VALIDITY_US
+        return derived_id(command.family, command.key, command.actor, command.command_id, until, 0)
 
     def _steps(self) -> Iterator[Step]:
         for n, (at, make) in enumerate(self._timetable(), start=1):
+            self._at = at
             commands = list(make(n))
             for command in [c for c in commands if self._rng.random() < 0.05]:
                 first = commands.index(command)

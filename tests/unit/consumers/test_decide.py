@@ -7,7 +7,7 @@ import pytest
 
 from consumers.decide import PartitionOwner
 from consumers.limits import MAX_RESTORES
-from consumers.partition import ChainBroken, PartitionDecider
+from consumers.partition import ChainBroken, PartitionDecider, Poison
 from consumers.ports import LogUnavailable, NewRecord, Owner, Partition
 from domain.party import decider as party
 from infra.embedded.memory import MemoryCommandLog, MemoryEventLog, MemoryStore
@@ -24,7 +24,7 @@ PARTITION = Partition("party", 0)
 NOW = Moment(1, 1_466_460_000_000_000)
 
 
-def make(partition: Partition, set_aside: Iterable[int]) -> PartitionDecider:
+def make(partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
     return PartitionDecider(partition, 1, party, CODEC, set_aside)
 
 
@@ -40,7 +40,7 @@ class Logs:
         for log in (self.events, self.commands):
             await log.start()
             await log.create([PARTITION])
-        await self.send(b"", CommandMeta("t1", "clock", "t", None, None, None), Tick(NOW.n, NOW.at))
+        await self.send(b"", CommandMeta("t1", "log:clock", "t", None, None, None), Tick(NOW.n, NOW.at))
         for name in ("ann", "bob"):
             await self.register(name)
         return self
@@ -151,7 +151,8 @@ async def test_a_command_that_breaks_evolve_is_set_aside_and_the_others_are_deci
 
     monkeypatch.setattr(party, "evolve", evolve)
     owner = PartitionOwner(PARTITION, make, logs.events, logs.commands)
-    assert await owner.step() == 3
+    assert await owner.step() == 1, "what stands before it is appended by itself"
+    assert await owner.step() == 2
     assert await registered(logs) == ["bob"]
     [aside] = [b for b in await logs.bodies() if isinstance(b, CommandSetAside)]
     assert aside.reason is SetAsideReason.EVOLVE_RAISED
@@ -173,3 +174,45 @@ async def test_an_owner_does_not_go_on_from_a_changed_record(logs: Logs) -> None
     changed: Any = Changed()
     with pytest.raises(ChainBroken, match="party/0"):
         await PartitionOwner(PARTITION, make, changed, logs.commands).start()
+
+
+async def test_many_commands_that_break_evolve_do_not_stop_a_partition(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(2 * MAX_RESTORES):
+        await logs.register(f"bad{n}")
+    await logs.register("cyd")
+    healthy = party.evolve
+
+    def evolve(state: Any, fact: Any) -> Any:
+        if fact.key.startswith("bad"):
+            raise KeyError(fact.key)
+        return healthy(state, fact)
+
+    monkeypatch.setattr(party, "evolve", evolve)
+    owner = PartitionOwner(PARTITION, make, logs.events, logs.commands)
+    while await owner.step():
+        pass
+    assert await registered(logs) == ["ann", "bob", "cyd"]
+
+
+async def test_an_error_that_is_no_doubt_leaves_no_memory_behind(logs: Logs) -> None:
+    class Refusing(Doubtful):
+        async def claim(self, partition: Partition) -> Owner:
+            owner: Any = await super().claim(partition)
+
+            class TooLarge:
+                close = owner.close
+
+                async def append(self, records: Sequence[NewRecord], deadline: float) -> None:
+                    raise ValueError("too large")
+
+            return TooLarge()
+
+    refusing: Any = Refusing(logs.events, 0, stored=False)
+    owner = PartitionOwner(PARTITION, make, refusing, logs.commands)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="too large"):
+            await owner.step()
+    healthy = PartitionOwner(PARTITION, make, logs.events, logs.commands)
+    assert await healthy.step() == 3

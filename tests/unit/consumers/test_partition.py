@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from consumers.limits import ADVANCE_LIMIT, MAX_TICK_JUMP_US, WINDOW_US
-from consumers.partition import CHAIN, SOURCE, ChainBroken, EvolveFailed, PartitionDecider
+from consumers.limits import ADVANCE_LIMIT, MAX_TICK_FACTS, MAX_TICK_JUMP_US, WINDOW_US
+from consumers.partition import ChainBroken, EvolveFailed, PartitionDecider
 from consumers.ports import NewRecord, Partition, StoredRecord
+from consumers.reading import CHAIN, SOURCE
 from domain.party import decider as party
 from schemas.catalog import all_messages
 from schemas.codec import Codec, avro_schema
@@ -36,7 +37,7 @@ class Bench:
 
     def tick(self, n: int, at: int) -> list[Any]:
         self.now = at
-        return self.raw(b"", CODEC.encode(CommandMeta(f"tick-{n}", "clock", "t", None, None, None), Tick(n, at)))
+        return self.raw(b"", CODEC.encode(CommandMeta(f"tick-{n}", "log:clock", "t", None, None, None), Tick(n, at)))
 
     def door(self, key: str, body: Any, command_id: str, actor: str = "ann", valid_until: int | None = -1) -> list[Any]:
         until = self.now + HOUR if valid_until == -1 else valid_until
@@ -137,7 +138,11 @@ def _reason(bodies: list[Any]) -> SetAsideReason:
             CommandMeta("c", "ann", "x", T0 + WINDOW_US + 1, None, None),
             SetAsideReason.VALID_UNTIL_BEYOND_WINDOW,
         ),
-        (b"", CommandMeta("c", "ann", "x", T0 + HOUR, None, None), SetAsideReason.WRONG_PARTITION),
+        (b"", CommandMeta("c", "ann", "x", T0 + HOUR, None, None), SetAsideReason.INVALID),
+        (b"a\nb", CommandMeta("c", "ann", "x", T0 + HOUR, None, None), SetAsideReason.INVALID),
+        (b"a" * 97, CommandMeta("c", "ann", "x", T0 + HOUR, None, None), SetAsideReason.INVALID),
+        (b"\xff", CommandMeta("c", "ann", "x", T0 + HOUR, None, None), SetAsideReason.UNDECODABLE),
+        (b"ann", CommandMeta("c", "log:clock", "x", T0 + HOUR, None, None), SetAsideReason.INVALID),
     ],
 )
 def test_what_no_door_sends_is_set_aside(bench: Bench, key: bytes, meta: CommandMeta, reason: SetAsideReason) -> None:
@@ -166,7 +171,7 @@ def test_a_tick_passed_is_repeated_and_time_never_goes_back(bench: Bench) -> Non
     bench.tick(2, T0 + 10)
     assert bench.tick(2, T0 + 10) == [CommandRepeated(0)]
     assert bench.tick(1, T0) == [CommandRepeated(0)]
-    assert _reason(bench.tick(3, T0 + 9)) is SetAsideReason.TICK_TOO_FAR
+    assert _reason(bench.tick(3, T0 + 9)) is SetAsideReason.TICK_GOES_BACK
     assert _reason(bench.tick(4, T0 + 11 + MAX_TICK_JUMP_US)) is SetAsideReason.TICK_TOO_FAR
     assert bench.tick(5, T0 + 20) == [TimePassed(5, T0 + 20)]
 
@@ -260,7 +265,7 @@ def test_a_fact_that_evolve_cannot_take_ends_the_memory_and_the_command_is_set_a
     bench.door("ann", REGISTER, "c1")
     with pytest.raises(EvolveFailed) as failure:
         bench.door("ann", ApplyForMembership("green"), "c2")
-    again = PartitionDecider(bench.partition, 1, bench.decider, CODEC, [failure.value.source])
+    again = PartitionDecider(bench.partition, 1, bench.decider, CODEC, [failure.value.poison])
     assert _reason(bench.bodies(again.decide(bench.commands))[-1:]) is SetAsideReason.EVOLVE_RAISED
 
 
@@ -309,7 +314,7 @@ def test_a_tick_gives_each_due_key_one_call_in_order_of_due_and_key_and_leaves_t
 
 
 def _stored(bench: Bench, n: int, at: int) -> StoredRecord:
-    value = CODEC.encode(CommandMeta(f"tick-{n}", "clock", "t", None, None, None), Tick(n, at))
+    value = CODEC.encode(CommandMeta(f"tick-{n}", "log:clock", "t", None, None, None), Tick(n, at))
     return StoredRecord(len(bench.commands), b"", value, ())
 
 
@@ -339,3 +344,81 @@ def test_an_advance_that_raises_is_set_aside_once_and_time_passes() -> None:
     assert found[1:] == [TimePassed(2, T0 + 10)]
     assert bench.tick(3, T0 + 20) == [TimePassed(3, T0 + 20)]
     assert bench.bodies(bench.restored().decide([_stored(bench, 4, T0 + 30)])) == [TimePassed(4, T0 + 30)]
+
+
+def test_a_key_that_evolve_cannot_take_on_a_tick_sleeps_and_time_passes_for_the_others() -> None:
+    alarm = Alarm()
+    family = alarm.family()
+    healthy = family.evolve
+
+    def evolve(state: Any, fact: Any) -> Any:
+        if fact.key == "a" and isinstance(fact.body, PartyRegistered):
+            raise KeyError
+        return healthy(state, fact)
+
+    family.evolve = evolve
+    bench = Bench(family)
+    bench.tick(1, T0)
+    for key in ("a", "b"):
+        bench.door(key, ApplyForMembership(f"{T0 + 5}x1"), f"c{key}")
+    with pytest.raises(EvolveFailed) as failure:
+        bench.tick(2, T0 + 10)
+    assert failure.value.poison == (3, "a")
+    again = PartitionDecider(bench.partition, 1, bench.decider, CODEC, [failure.value.poison])
+    records = again.decide(bench.commands)
+    assert [(r.key, type(b)) for r, b in zip(records[-3:], bench.bodies(records[-3:]), strict=True)] == [
+        (b"a", CommandSetAside),
+        (b"b", PartyRegistered),
+        (b"", TimePassed),
+    ]
+    assert bench.bodies(again.decide([_stored(bench, 3, T0 + 20)])) == [TimePassed(3, T0 + 20)]
+
+
+def test_a_tick_below_a_told_time_passes_without_turning_it_back(bench: Bench) -> None:
+    bench.inside("ann", REGISTER, seq=1, tick=Moment(7, T0 + 70))
+    assert bench.tick(6, T0 + 60) == [TimePassed(6, T0 + 60)]
+    assert bench.core.time == Moment(7, T0 + 70)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (Moment(5, T0 - 1), SetAsideReason.TICK_GOES_BACK),
+        (Moment(5, T0 + MAX_TICK_JUMP_US + 1), SetAsideReason.TICK_TOO_FAR),
+        (Moment(2**62, T0 + 1), SetAsideReason.TICK_TOO_FAR),
+    ],
+)
+def test_a_told_time_is_believed_as_little_as_a_tick(bench: Bench, told: Moment, reason: SetAsideReason) -> None:
+    assert _reason(bench.inside("ann", REGISTER, seq=1, tick=told)) is reason
+    assert bench.core.time == Moment(1, T0)
+
+
+def test_what_expired_may_come_again_under_its_id(bench: Bench) -> None:
+    assert _reason(bench.door("ann", REGISTER, "c1", valid_until=T0 - 1)) is SetAsideReason.EXPIRED
+    assert isinstance(bench.door("ann", REGISTER, "c1")[0], PartyRegistered)
+
+
+def test_a_fact_that_fits_no_record_is_set_aside() -> None:
+    many = tuple([Role.SUPPLIER] * 1_000_000)
+    bench = Bench(_broken(decide=lambda s, c, now: [PartyRegistered("ann", many)]))
+    bench.tick(1, T0)
+    assert _reason(bench.door("ann", REGISTER, "c1")) is SetAsideReason.DECIDE_RAISED
+
+
+def test_a_tick_has_a_limit_of_facts_and_the_other_keys_come_with_the_next() -> None:
+    alarm = Alarm()
+    bench = Bench(alarm.family())
+    bench.tick(1, T0)
+    keys = MAX_TICK_FACTS // ADVANCE_LIMIT + 3
+    for n in range(keys):
+        bench.door(f"k{n:03}", ApplyForMembership(f"{T0 + 5}x{ADVANCE_LIMIT}"), f"c{n}")
+    assert len(bench.tick(2, T0 + 10)) == MAX_TICK_FACTS + ADVANCE_LIMIT + 1
+    assert len(bench.tick(3, T0 + 20)) == 2 * ADVANCE_LIMIT + 1
+
+
+def test_a_log_without_its_last_hash_is_not_whole(bench: Bench) -> None:
+    bench.door("ann", REGISTER, "c1")
+    last = bench.records[-1]
+    bench.records[-1] = NewRecord(last.key, last.value, last.headers[:2])
+    with pytest.raises(ChainBroken, match="no hash behind"):
+        bench.restored().restored()

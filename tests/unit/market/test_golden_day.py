@@ -40,7 +40,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "e97f027ed5821124274b2aa057b0358b"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK

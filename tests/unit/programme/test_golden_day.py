@@ -26,7 +26,7 @@ from tests.unit.programme.programmes import (
     proposal,
 )
 
-GOLDEN = {1: "ad31fa1ebc336e3311f7de8365694912"}
+GOLDEN = {1: "c0e3d21f174ffd08656e3ffba02f3ade"}
 """The digest of the day's facts by `LOGIC`."""
 
 

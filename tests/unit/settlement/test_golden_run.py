@@ -20,7 +20,7 @@ from tests.unit.settlement.runs import (
     totals,
 )
 
-GOLDEN = {1: "f9017f1f7e0bc2789431e7dbcbabb91d"}
+GOLDEN = {1: "3998a0c967b84366eecc51c7ae49ffff"}
 """The digest of the facts by `LOGIC`."""
 
 CONNECTIONS = [f"c{n:02}" for n in range(60)]

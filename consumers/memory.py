@@ -1,0 +1,105 @@
+"""What an owner knows of its partition: all of it follows from the partition's records, in their order.
+
+Deciding and restoring remember by the same function, so what is restored is what was.
+"""
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from consumers.limits import WINDOW_US
+from domain.decider import Decider
+from schemas.envelope import Moment, Recorded
+from schemas.log.events import CommandRepeated, CommandSetAside, LogicAdopted, SetAsideReason, TimePassed
+
+TICK: Final = "Tick"
+"""What a set-aside record calls the clock's command."""
+
+_NO_TIME: Final = Moment(0, 0)
+_SLEEPS: Final = (SetAsideReason.ADVANCE_RAISED, SetAsideReason.EVOLVE_RAISED)
+_JUDGED: Final = (
+    SetAsideReason.DECIDE_RAISED,
+    SetAsideReason.ADVANCE_RAISED,
+    SetAsideReason.EVOLVE_RAISED,
+    SetAsideReason.TOO_MANY_EVENTS,
+)
+"""Reasons that answer a command for good. After any other one it may come again under the same id."""
+
+Cursor = tuple[str, str, int, int]
+"""(actor, family, generation, partition) of commands from inside."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """State by key, time, position, and what was answered."""
+
+    time: Moment = _NO_TIME
+    passed: int = 0
+    seq: int = 0
+    source: int = 0
+    logic: int = 0
+    states: dict[str, Any] = field(default_factory=dict)
+    answered: dict[tuple[str, str], int] = field(default_factory=dict)
+    cursors: dict[Cursor, tuple[int, int]] = field(default_factory=dict)
+    due: dict[str, int] = field(default_factory=dict)
+    _answered_order: deque[tuple[int, tuple[str, str]]] = field(default_factory=deque)
+    _heap: list[tuple[int, str]] = field(default_factory=list)
+
+    def remember(self, decider: Decider, fact: Recorded[Any]) -> None:
+        """Takes a record in. `evolve` is called for facts only; what it raises spoils this memory."""
+        meta, body = fact.meta, fact.body
+        self.seq = meta.seq + 1
+        if meta.tick.n > self.time.n:
+            self.time = meta.tick
+        match body:
+            case TimePassed():
+                self.passed = body.n
+            case LogicAdopted():
+                self.logic = body.n
+                return
+            case CommandRepeated():
+                pass
+            case CommandSetAside():
+                if body.reason in _SLEEPS and body.command == TICK:
+                    # Its own mistake must not come back with every tick; the key's next fact wakes it.
+                    self.due.pop(fact.key, None)
+                if body.reason not in _JUDGED and meta.causation is None:
+                    return
+            case _:
+                state = self.states.get(fact.key)
+                state = decider.evolve(decider.initial(fact.key) if state is None else state, fact)
+                self.states[fact.key] = state
+                self._note_due(fact.key, decider.due(state))
+        self._answer(fact)
+
+    def _answer(self, fact: Recorded[Any]) -> None:
+        meta, cause = fact.meta, fact.meta.causation
+        if cause is not None:
+            cursor = (meta.actor, cause.family, cause.generation, cause.partition)
+            self.cursors[cursor] = max(self.cursors.get(cursor, (-1, -1)), (cause.seq, cause.n))
+            return
+        answer = (meta.actor, meta.command_id)
+        if answer not in self.answered:
+            self.answered[answer] = meta.seq
+            self._answered_order.append((meta.tick.at, answer))
+        while self._answered_order and self._answered_order[0][0] < self.time.at - WINDOW_US:
+            del self.answered[self._answered_order.popleft()[1]]
+
+    def _note_due(self, key: str, due: int | None) -> None:
+        if due is None:
+            self.due.pop(key, None)
+        elif self.due.get(key) != due:
+            self.due[key] = due
+            heapq.heappush(self._heap, (due, key))
+
+    def due_keys(self) -> list[str]:
+        """The keys due now, in order of (due, key). They stay in the heap until they are due no more."""
+        keys: dict[str, None] = {}
+        while self._heap and self._heap[0][0] <= self.time.at:
+            due, key = heapq.heappop(self._heap)
+            if self.due.get(key) == due:
+                keys[key] = None
+        for key in keys:
+            heapq.heappush(self._heap, (self.due[key], key))
+        return list(keys)
