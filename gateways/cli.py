@@ -3,14 +3,16 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from consumers.limits import DAY_US, WINDOW_US
 from gateways.app import FAILURES, App
 from gateways.door import DoorCommand, InvalidCommand
 from gateways.servers import servers
@@ -18,6 +20,7 @@ from gateways.settings import Settings
 from gateways.tree import as_tree
 from projections.explain import explain as explain_line
 from projections.families import QUESTIONS
+from projections.view import Question
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 verify_commands = typer.Typer(help="Prove that the record is whole and that everything follows from it.")
@@ -28,6 +31,11 @@ Kafka = Annotated[bool, typer.Option("--kafka", help="The deployment's log on Ka
 Json = Annotated[bool, typer.Option("--json", help="Rows as JSON lines, for programs.")]
 
 _LIMIT: Final = 50
+_LIMITS: Final = f"At most so many rows. Without it, views that grow for ever show {_LIMIT} and the others all."
+_REPEATS: Final = (
+    f"An id of your own. Sending it again within {WINDOW_US // DAY_US} days of the deployment's time changes nothing."
+)
+_NOT_DONE: Final = frozenset({"CommandRefused", "CommandSetAside"})
 _FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, InvalidCommand)
 
 
@@ -43,8 +51,7 @@ def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]]) 
 
     async def run() -> bool:
         with servers(folder, kafka) as places:
-            deployment = settings.deployment or places.deployment
-            made = App(places.backend(), places.dsn, deployment, settings.partitions)
+            made = App(places.backend(), places.dsn, places.deployment, settings.partitions)
             try:
                 await made.open()
                 return await work(made)
@@ -56,7 +63,7 @@ def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]]) 
             raise typer.BadParameter(f"{folder} does not exist: run `make demo`, or name a folder with --data")
         holds = asyncio.run(run())
     except _FAILURES as failure:
-        Console(stderr=True).print(str(failure), style="bold red", highlight=False)
+        _complain(failure)
         raise typer.Exit(1) from None
     if not holds:
         raise typer.Exit(1)
@@ -67,17 +74,19 @@ def show(
     view: Annotated[str, typer.Argument(help=f"One of: {', '.join(sorted(QUESTIONS))}.")],
     data: Data = None,
     kafka: Kafka = False,
-    limit: Annotated[int, typer.Option(help="At most so many rows.", min=1, max=100_000)] = _LIMIT,
+    limit: Annotated[int | None, typer.Option(help=_LIMITS, min=1, max=100_000)] = None,
+    where: Annotated[list[str] | None, typer.Option(help="name=value, for a view that asks of what.")] = None,
     as_json: Json = False,
 ) -> None:
     """Prints a view."""
     question = QUESTIONS.get(view)
     if question is None:
         raise typer.BadParameter(f"no view {view!r}: expected one of {', '.join(sorted(QUESTIONS))}")
+    parameters = _parameters(question, where or (), limit or _LIMIT)
 
     async def ask(made: App) -> bool:
-        rows = await made.views(question.sql, {"limit": limit})
-        _print_rows(view, [dict(row) for row in rows], as_json)
+        rows = await made.views(question.sql, parameters)
+        _print_rows(view, [dict(row) for row in rows[:limit]], as_json)
         return True
 
     _on(data, kafka, ask)
@@ -96,7 +105,7 @@ def explain(
         try:
             tree = await explain_line(made.views, invoice, line)
         except LookupError as missing:
-            Console(stderr=True).print(str(missing), style="bold red")
+            _complain(missing)
             return False
         _console().print(as_tree(tree))
         return True
@@ -121,7 +130,7 @@ def verify_decisions(data: Data = None, kafka: Kafka = False) -> None:
         console.print(table)
         for verdict in verdicts:
             for note in (*verdict.differences, *verdict.notes):
-                console.print(note, highlight=False)
+                console.print(note, highlight=False, markup=False)
         return all(verdict.holds for verdict in verdicts)
 
     _on(data, kafka, verify)
@@ -148,11 +157,11 @@ def send(
     command: Annotated[str, typer.Argument(help="The command, for example `CancelOrder`.")],
     body: Annotated[str, typer.Argument(help="Its fields as JSON.")],
     actor: Annotated[str, typer.Option(help="The party that wishes.")],
-    command_id: Annotated[str, typer.Option(help="An id of your own; sending it again changes nothing.")],
+    command_id: Annotated[str, typer.Option(help=_REPEATS)],
     data: Data = None,
     kafka: Kafka = False,
 ) -> None:
-    """Sends one wish and prints its answer."""
+    """Sends one wish and prints its answer; exits with 1 when it was refused or set aside."""
 
     async def wish(made: App) -> bool:
         content = made.door.read(family, command, body)
@@ -160,14 +169,28 @@ def send(
         await made.drive.send(made.door.admit([DoorCommand(family, key, actor, command_id, content)]))
         await made.drive.settle()
         rows = await made.views(
-            "SELECT family, key, seq, event, reason FROM answers"
-            " WHERE command_id = %(command_id)s AND actor = %(actor)s ORDER BY family, partition, seq",
-            {"command_id": command_id, "actor": actor},
+            "SELECT family, key, seq, event, reason FROM answers WHERE command_id = %(command_id)s"
+            " AND actor = %(actor)s AND family = %(family)s ORDER BY partition, seq",
+            {"command_id": command_id, "actor": actor, "family": family},
         )
         _print_rows("answer", [dict(row) for row in rows], False)
-        return True
+        return not any(row["event"] in _NOT_DONE for row in rows)
 
     _on(data, kafka, wish)
+
+
+def _parameters(question: Question, where: Sequence[str], limit: int) -> dict[str, Any]:
+    """What the question asks for: `limit`, and the others from `name=value`."""
+    given = dict[str, Any](pair.partition("=")[::2] for pair in where)
+    wanted = {name: f"--where {name}=…" for name in question.parameters if name != "limit"}
+    if given.keys() != wanted.keys():
+        expected = " ".join(wanted.values()) or "no --where"
+        raise typer.BadParameter(f"{question.name}: expected {expected}, found {' '.join(where) or 'none'}")
+    return given | ({"limit": limit} if "limit" in question.parameters else {})
+
+
+def _complain(failure: Exception) -> None:
+    Console(stderr=True).print(str(failure), style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _console() -> Console:
@@ -184,5 +207,5 @@ def _print_rows(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     table = Table(*rows[0], title=title)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     _console().print(table)

@@ -2,20 +2,29 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypeAliasType
 
-from consumers.limits import VALIDITY_US
+from consumers.limits import MAX_RECORD_BYTES, VALIDITY_US
 from consumers.ports import NewRecord, Partition
 from consumers.reading import COMMAND_ID
 from schemas.actors import INSIDE
-from schemas.catalog import LOG, all_messages
+from schemas.catalog import all_messages
 from schemas.codec import Codec
 from schemas.envelope import CommandMeta, Moment
 from schemas.message import Kind
 from schemas.partition import partition_of
-from schemas.shape import InvalidMessage
+from schemas.shape import InvalidMessage, shape_of
+from schemas.values import Id
+
+_ID: Final = shape_of(Id, "door")
+_RUNTIME: Final = frozenset({"clock", "owner", "unknown"})
+"""What the runtime called itself before its names began with `log:`; records of that time stay true."""
+
+_SAID: Final = {"unexpected_keyword_argument": "expected no such field", "missing": "expected this field"}
+_FOUND_LENGTH: Final = 200
 
 
 class InvalidCommand(ValueError):
@@ -44,31 +53,28 @@ class Door:
 
     def __init__(self, codec: Codec, partitions: Mapping[str, int], time: Callable[[], Moment]) -> None:
         self._codec, self._partitions, self._time = codec, partitions, time
-        self._adapters: dict[tuple[str, str], TypeAdapter[Any]] = {
-            (m.family, m.cls.__name__): TypeAdapter(m.cls)
-            for m in all_messages()
-            if m.kind is Kind.COMMAND and m.family != LOG
-        }
-        self._kinds = {(m.family, m.cls) for m in all_messages() if m.kind is Kind.COMMAND and m.family != LOG}
+        commands = [m for m in all_messages() if m.kind is Kind.COMMAND and m.family in partitions]
+        self._families = {m.cls: m.family for m in commands}
+        self._adapters = {f"{m.family}.{m.cls.__name__}": _strict(m.cls) for m in commands}
 
     def read(self, family: str, command: str, payload: str) -> Any:
-        """The body of a command given as JSON, strictly: no text for a number, no number for a truth.
+        """The body of a command given as JSON, strictly: no text for a number, no field that does not exist.
 
         Raises:
             InvalidCommand: unknown command, or a field that does not fit.
         """
-        adapter = self._adapters.get((family, command))
+        name = f"{family}.{command}"
+        adapter = self._adapters.get(name)
         if adapter is None:
-            known = sorted(name for f, name in self._adapters if f == family) or sorted(self._partitions)
-            raise InvalidCommand(f"{family}.{command}: expected one of {', '.join(known)}; check family and name")
+            known = [known for known in self._adapters if known.startswith(f"{family}.")] or self._partitions
+            raise InvalidCommand(f"expected one of {', '.join(sorted(known))}, found {name}; check family and name")
         try:
             return adapter.validate_json(payload, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or command
-            raise InvalidCommand(
-                f"{command}: {place}: {first['msg']}, found {first['input']!r}; correct the field and send again"
-            ) from error
+            place = ".".join([name, *map(str, first["loc"])])
+            said = _SAID.get(first["type"], first["msg"].replace("Input should be", "expected"))
+            raise _invalid(place, said, first["input"]) from error
 
     def admit(self, commands: Sequence[DoorCommand]) -> list[tuple[Partition, NewRecord]]:
         """The commands as records, all or none.
@@ -80,18 +86,30 @@ class Door:
 
     def _admit(self, command: DoorCommand) -> tuple[Partition, NewRecord]:
         name = f"{command.family}.{type(command.body).__name__}"
-        if (command.family, type(command.body)) not in self._kinds:
-            raise InvalidCommand(f"{name}: expected a command of this family; check family and name")
-        if command.actor.startswith(INSIDE):
-            raise InvalidCommand(f"{name}: actor: expected a party, found {command.actor!r}; sign in as yourself")
-        if not 0 < len(command.key) <= 96:
-            raise InvalidCommand(f"{name}: key: expected 1 to 96 characters, found {command.key!r}; correct it")
-        now = self._time()
-        meta = CommandMeta(command.command_id, command.actor, command.command_id, now.at + VALIDITY_US, None, None)
+        if self._families.get(type(command.body), self) != command.family:
+            raise InvalidCommand(f"{name}: expected a command of this family, found none; check family and name")
         try:
+            for place in ("key", "actor", "command_id"):
+                _ID.to_datum(getattr(command, place), place)
+            if command.actor.startswith(INSIDE) or command.actor in _RUNTIME:
+                raise InvalidMessage("actor", "a party or an operator", command.actor)
+            now = self._time()
+            meta = CommandMeta(command.command_id, command.actor, command.command_id, now.at + VALIDITY_US, None, None)
             value = self._codec.encode(meta, command.body)
         except InvalidMessage as error:
-            raise InvalidCommand(f"{name}: {error}; correct the field and send again") from error
+            raise _invalid(f"{name}: {error.path}", f"expected {error.expected}", error.found) from error
+        if len(value) > MAX_RECORD_BYTES:
+            raise _invalid(name, f"expected at most {MAX_RECORD_BYTES} bytes", len(value))
         partition = Partition(command.family, partition_of(command.key, self._partitions[command.family]))
         headers = ((COMMAND_ID, command.command_id.encode()),)
         return partition, NewRecord(command.key.encode(), value, headers)
+
+
+def _strict(cls: type) -> TypeAdapter[Any]:
+    # pydantic takes no config for a dataclass, but for a type that stands for one, and hands it on to nested ones.
+    alias: Any = TypeAliasType(cls.__name__, cls)
+    return TypeAdapter(alias, config=ConfigDict(extra="forbid"))
+
+
+def _invalid(place: str, said: str, found: object) -> InvalidCommand:
+    return InvalidCommand(f"{place}: {said}, found {repr(found)[:_FOUND_LENGTH]}; correct it and send again")

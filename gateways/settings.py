@@ -1,4 +1,4 @@
-"""Settings of the command line, from the environment (`GRIDBOOK_…`) or options; every one has a default."""
+"""Settings of the command line, from the environment; every one has a default."""
 
 from pathlib import Path
 
@@ -7,10 +7,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where a deployment is. `DATABASE_URL` and `KAFKA_BOOTSTRAP` are read without prefix, as everywhere."""
+    """Where a deployment is: `GRIDBOOK_DATA` (or the option `--data`) and `GRIDBOOK_PARTITIONS`.
+
+    `DATABASE_URL` and `KAFKA_BOOTSTRAP` are read where the servers are looked for.
+    """
 
     model_config = SettingsConfigDict(env_prefix="GRIDBOOK_", extra="ignore")
 
     data: Path = Field(Path(".gridbook/demo"), description="Data folder of the local servers and the vault's key.")
-    deployment: str = Field("", description="Deployment name; empty: the one of the data folder.")
     partitions: int = Field(1, ge=1, le=1024, description="Partitions a family; part of the record.")

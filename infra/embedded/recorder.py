@@ -241,6 +241,7 @@ class FencedRecorder(PostgresAggregateRecorder):
     def create(self, curs: Cursor[Any], streams: Sequence[str]) -> PartitionsDiffer | None:
         """Makes the owner rows of whole families exist, or says why not; one caller at a time."""
         with curs.connection.transaction():
+            curs.execute("SELECT pg_advisory_xact_lock(%s)", [CREATION_LOCK])
             curs.execute(_OF_FAMILIES, [texts([*{family_of(stream) for stream in streams}])])
             differs = differing(streams, [stream for (stream,) in curs.fetchall()])
             if differs is None:

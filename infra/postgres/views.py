@@ -1,6 +1,7 @@
 """Views as tables of one PostgreSQL schema: rows by COPY, current rows by MERGE, positions in the same transaction."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, LiteralString, cast
@@ -11,15 +12,31 @@ from psycopg.rows import dict_row
 
 from consumers.ports import Partition
 from consumers.project import NewRow, Reached
+from infra.deployment import REBUILT, checked
 from projections.view import Mode, SqlView, View
 
 _POSITIONS: Final = "reached"
 _HINTS: Final = "reader_positions"
 _FACT_COLUMNS: Final = {"partition": "integer", "seq": "bigint", "tick": "bigint", "at": "bigint"}
+_RUNTIME: Final = (
+    f"CREATE TABLE {_POSITIONS} (family text, partition integer, position bigint NOT NULL,"
+    " complete_tick bigint NOT NULL, PRIMARY KEY (family, partition))",
+    f"CREATE TABLE {_HINTS} (reader text, family text, partition integer,"
+    " position bigint NOT NULL, PRIMARY KEY (reader, family, partition))",
+)
+_MADE_BY: Final = "obj_description(to_regnamespace(%(schema)s), 'pg_namespace')"
 
 
 class ViewsUnavailable(RuntimeError):
-    """PostgreSQL does not answer, or refused a transaction. Nothing of it stands; project again from `reached`."""
+    """PostgreSQL does not answer, or refused a transaction.
+
+    Nothing of it stands, unless it was the answer to its COMMIT that was lost: `reached` tells. Project again from
+    there.
+    """
+
+
+class _Refused(psycopg.Error):
+    """We refuse what PostgreSQL would do; the transaction ends as with its own errors."""
 
 
 class PostgresViews:
@@ -27,21 +44,35 @@ class PostgresViews:
 
     Args:
         dsn: where PostgreSQL is.
-        schema: the schema that holds the tables; another schema is another, independent store.
+        schema: the schema that holds the tables, named as the deployment or that and `REBUILT`; another schema is
+            another, independent store.
         views: the tables.
         sql_views: views computed from them, in the order in which they build on each other.
+
+    Raises:
+        InvalidDeployment: no schema may have this name.
     """
 
     def __init__(self, dsn: str, schema: str, views: Iterable[View], sql_views: Iterable[SqlView]) -> None:
+        checked(schema.removesuffix(REBUILT))
         self._dsn, self._schema = dsn, schema
         self._views = {view.name: view for view in views}
-        self._sql_views = tuple(sql_views)
+        self._ddl = (*_RUNTIME, *(s for view in self._views.values() for s in _ddl(view)), *map(_computed, sql_views))
+        self._definition = hashlib.sha256("\n".join(self._ddl).encode()).hexdigest()
         self._connection: psycopg.Connection[Any] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="views")
         self._temps: set[str] = set()
 
     async def start(self) -> None:
-        """Connects and makes schema, tables and positions exist."""
+        """Connects and makes schema, tables and positions exist.
+
+        The schema remembers a hash of the statements that made it. Where they were others than today's (a view was
+        changed) it is dropped and begins again, empty and with no position reached: who projects fills it from the
+        log. What a view's functions make of a fact is not in the hash.
+
+        Raises:
+            ViewsUnavailable: also for a schema of this name that holds somebody else's tables.
+        """
         await self._in_thread(self._create)
 
     async def close(self) -> None:
@@ -50,19 +81,23 @@ class PostgresViews:
         self._thread.shutdown()
 
     async def drop(self) -> None:
-        """Destroys the schema with all rows and positions: they can be rebuilt from the log."""
+        """Destroys the schema with all rows and positions: they can be rebuilt from the log.
+
+        Raises:
+            ViewsUnavailable: also for a schema that holds somebody else's tables.
+        """
         await self._in_thread(self._drop)
 
     async def reached(self) -> dict[Partition, Reached]:
-        """How far each partition is projected."""
+        """How far each partition is projected; a store that is to be compared with this one is built up to there."""
         rows = await self(f"SELECT family, partition, position, complete_tick FROM {_POSITIONS}", {})
         return {Partition(r["family"], r["partition"]): Reached(r["position"], r["complete_tick"]) for r in rows}
 
     async def apply(self, rows: Mapping[str, Sequence[NewRow]], reached: Mapping[Partition, Reached]) -> None:
-        """Adds rows and moves positions in one transaction.
+        """Adds rows and moves positions, never backwards, in one transaction.
 
         Raises:
-            ViewsUnavailable: nothing was written.
+            ViewsUnavailable: see there; also when another projector is further, or other definitions came.
         """
         await self._in_thread(self._apply, rows, reached)
 
@@ -80,18 +115,17 @@ class PostgresViews:
         return cast(list[dict[str, Any]], await self._in_thread(self._ask, sql, parameters))
 
     async def checksums(self) -> dict[str, str]:
-        """For every table: number of rows and a hash over them in key order. Equal views have equal checksums."""
-        found = {}
-        for view in self._views.values():
-            order = ", ".join(_quoted(c) for c in _primary_key(view))
-            table = _quoted(view.name)
-            rows = await self(
-                f"SELECT count(*) AS n, coalesce(md5(string_agg(t::text, E'\\n' ORDER BY {order})), '') AS hash "
-                f"FROM {table} AS t",
-                {},
-            )
-            found[view.name] = f"{rows[0]['n']} {rows[0]['hash']}"
-        return found
+        """For every table: the number of its rows and a sum over their hashes, all as of one moment.
+
+        Equal views have equal checksums. A sum knows no order and needs none: no two rows of a table are equal, their
+        keys are in them. It finds what differs by mistake; who can write to the tables could make it agree.
+        """
+        tables = " UNION ALL ".join(
+            f"SELECT '{name}' AS name, count(*) AS n, coalesce(sum(hashtextextended(t::text, 0)), 0) AS hashes"
+            f" FROM {_quoted(name)} AS t"
+            for name in self._views
+        )
+        return {row["name"]: f"{row['n']} {row['hashes']}" for row in await self(tables, {})}
 
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, function, *args)
@@ -107,7 +141,7 @@ class PostgresViews:
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(
-                self._dsn, row_factory=dict_row, options=f"-c search_path={self._schema}"
+                self._dsn, row_factory=dict_row, options=f"-c search_path={_quoted(self._schema)}"
             )
             self._temps.clear()
         return self._connection
@@ -118,28 +152,33 @@ class PostgresViews:
             connection.close()
 
     def _drop(self) -> None:
-        with self._connected() as _, self._connected().cursor() as cursor:
-            cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self._schema)))
+        connection = self._connected()
+        with connection.transaction(), connection.cursor() as cursor:
+            self._make_room(cursor)
 
     def _create(self) -> None:
         connection = self._connected()
         with connection.transaction(), connection.cursor() as cursor:
-            # CREATE … IF NOT EXISTS races with itself; one at a time.
+            # Two that look and then create would both create; one at a time.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('gridbook views'))")
-            cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self._schema)))
-            cursor.execute(
-                f"CREATE TABLE IF NOT EXISTS {_POSITIONS} (family text, partition integer, position bigint NOT NULL,"
-                " complete_tick bigint NOT NULL, PRIMARY KEY (family, partition))"
-            )
-            cursor.execute(
-                f"CREATE TABLE IF NOT EXISTS {_HINTS} (reader text, family text, partition integer,"
-                " position bigint NOT NULL, PRIMARY KEY (reader, family, partition))"
-            )
-            for view in self._views.values():
-                for statement in _ddl(view):
-                    cursor.execute(_trusted(statement))
-            for computed in self._sql_views:
-                cursor.execute(_trusted(f"CREATE OR REPLACE VIEW {_quoted(computed.name)} AS {computed.sql}"))
+            cursor.execute(f"SELECT {_MADE_BY} AS made_by", {"schema": self._schema})
+            if cursor.fetchall() == [{"made_by": self._definition}]:
+                return
+            self._make_room(cursor)
+            name = sql.Identifier(self._schema)
+            cursor.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+            cursor.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, self._definition))
+            for statement in self._ddl:
+                cursor.execute(_trusted(statement))
+
+    def _make_room(self, cursor: psycopg.Cursor[Any]) -> None:
+        cursor.execute(
+            "SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND to_regclass(%s) IS NULL LIMIT 1",
+            (self._schema, f"{self._schema}.{_HINTS}"),
+        )
+        if cursor.rowcount:
+            raise _Refused("the schema holds tables that are not Gridbook's: choose another deployment name")
+        cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self._schema)))
 
     def _ask(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         connection = self._connected()
@@ -166,16 +205,24 @@ class PostgresViews:
 
     def _move(self, cursor: psycopg.Cursor[Any], reached: Mapping[Partition, Reached]) -> None:
         cursor.execute(
-            f"INSERT INTO {_POSITIONS} SELECT * FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[]) "
-            "ON CONFLICT (family, partition) DO UPDATE "
-            "SET position = excluded.position, complete_tick = excluded.complete_tick",
-            (
-                [p.family for p in reached],
-                [p.number for p in reached],
-                [r.position for r in reached.values()],
-                [r.complete_tick for r in reached.values()],
-            ),
+            f"INSERT INTO {_POSITIONS} AS was SELECT new.* FROM unnest(%(families)s::text[], %(numbers)s::int[],"
+            " %(positions)s::bigint[], %(ticks)s::bigint[]) AS new"
+            f" WHERE {_MADE_BY} = %(definition)s ON CONFLICT (family, partition) DO UPDATE"
+            " SET position = excluded.position, complete_tick = excluded.complete_tick"
+            " WHERE was.position <= excluded.position AND was.complete_tick <= excluded.complete_tick",
+            {
+                "families": [p.family for p in reached],
+                "numbers": [p.number for p in reached],
+                "positions": [r.position for r in reached.values()],
+                "ticks": [r.complete_tick for r in reached.values()],
+                "schema": self._schema,
+                "definition": self._definition,
+            },
         )
+        if cursor.rowcount != len(reached):
+            raise _Refused(
+                "another projector is further, or a release with other views began them again: only one may project"
+            )
 
     def _add(self, cursor: psycopg.Cursor[Any], view: View, added: Sequence[NewRow]) -> None:
         names = list(view.columns)
@@ -240,9 +287,13 @@ def _ddl(view: View) -> Iterable[str]:
         columns["row"] = "integer"
     body = ", ".join(f"{_quoted(name)} {kind}" for name, kind in columns.items())
     key = ", ".join(map(_quoted, _primary_key(view)))
-    yield f"CREATE TABLE IF NOT EXISTS {_quoted(view.name)} ({body}, PRIMARY KEY ({key}))"
+    yield f"CREATE TABLE {_quoted(view.name)} ({body}, PRIMARY KEY ({key}))"
     for n, index in enumerate(view.indexes):
-        yield f"CREATE INDEX IF NOT EXISTS {_quoted(f'{view.name}_{n}')} ON {_quoted(view.name)} ({index})"
+        yield f"CREATE INDEX {_quoted(f'{view.name}_{n}')} ON {_quoted(view.name)} ({index})"
+
+
+def _computed(view: SqlView) -> str:
+    return f"CREATE VIEW {_quoted(view.name)} AS {view.sql}"
 
 
 def _quoted(name: str) -> str:

@@ -1,15 +1,24 @@
-"""Personal data, encrypted per person; erasing a person destroys the key, and nothing of them is readable again.
+"""Personal data, encrypted per person; erasing a person destroys the key in the database.
 
 The log knows people by random ids only. What an id means stands here: one row with a data key of the
 person's own (wrapped by the master key) and one with the data encrypted under it. Plain text is never
-written to disk, so bytes left over in the database's files after an erasure cannot be read either once
-the wrapped key is gone from the table and its pages (`erase` vacuums them).
+written to disk.
+
+`erase` deletes both rows and rewrites the tables, so nobody reads them here again, and their bytes leave the
+tables' files (rows that an open transaction may still see: with the next rewrite). Copies made before are not
+reached: the write-ahead log until it is recycled, backups, dumps, snapshots of the disk hold the wrapped key
+and the data, and who has such a copy and the master key reads them. So keep the master key apart from all of
+them, and let them expire. Only a new master key, with the old one destroyed, makes old copies unreadable;
+that means to store everybody again, and nothing here does it.
 """
 
 import asyncio
 import json
+import os
 import secrets
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -30,7 +39,11 @@ CREATE TABLE IF NOT EXISTS vault.people (person text PRIMARY KEY, data bytea NOT
 
 
 class VaultUnavailable(RuntimeError):
-    """The vault's database does not answer, or the master key is not the one that wrapped the keys."""
+    """The vault's database does not answer, the master key is another one, or what is stored was changed."""
+
+
+class NotRewritten(VaultUnavailable):
+    """The person is erased for good, but the tables could not be rewritten: their files may hold the old rows yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +65,42 @@ def new_person_id() -> str:
 def master_key(path: Path) -> bytes:
     """The master key of `path`; made (readable by its owner only) when there is none yet.
 
+    Of several processes that make one, all get the same; a crash leaves the whole file or none.
+
     Raises:
-        VaultUnavailable: the file holds something else.
+        VaultUnavailable: the file holds something else, or cannot be read or made.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(_KEY_BYTES))
-    key = path.read_bytes()
+    try:
+        if not path.exists():
+            _make_key(path)
+        key = path.read_bytes()
+    except OSError as error:
+        raise VaultUnavailable(f"{path}: no master key can be read or made there: {error.strerror}") from error
     if len(key) != _KEY_BYTES:
         raise VaultUnavailable(
-            f"{path}: expected a master key of {_KEY_BYTES} bytes, found {len(key)}: restore it from its backup"
+            f"{path}: expected a master key of {_KEY_BYTES} bytes, found {len(key)}: restore it from its backup, or"
+            " remove it if nobody was ever stored under it"
         )
     return key
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # somebody was faster: theirs is the key
+            os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class Vault:
@@ -87,13 +123,13 @@ class Vault:
 
         def store(connection: psycopg.Connection[Any]) -> None:
             with connection.transaction():
-                row = connection.execute(
-                    "SELECT wrapped FROM vault.keys WHERE person = %s FOR UPDATE", (person,)
-                ).fetchone()
-                key = self._unwrap(person, row[0]) if row else AESGCM.generate_key(256)
-                if row is None:
-                    wrapped = _seal(self._master, key, person)
-                    connection.execute("INSERT INTO vault.keys VALUES (%s, %s)", (person, wrapped))
+                # The update changes nothing: it locks the row and answers with the key that stands, whoever made it.
+                [[wrapped]] = connection.execute(
+                    "INSERT INTO vault.keys VALUES (%s, %s)"
+                    " ON CONFLICT (person) DO UPDATE SET wrapped = keys.wrapped RETURNING wrapped",
+                    (person, _seal(self._master, AESGCM.generate_key(256), person)),
+                ).fetchall()
+                key = self._unwrap(person, wrapped)
                 sealed = _seal(AESGCM(key), json.dumps(asdict(data)).encode(), person)
                 connection.execute(
                     "INSERT INTO vault.people VALUES (%s, %s) ON CONFLICT (person) DO UPDATE SET data = excluded.data",
@@ -112,31 +148,43 @@ class Vault:
             if row is None:
                 return None
             key = self._unwrap(person, row[0])
-            return PersonalData(**json.loads(_open(AESGCM(key), row[1], person)))
+            opened = _open(AESGCM(key), row[1], person, "their data were changed or moved: restore the vault's tables")
+            return PersonalData(**json.loads(opened))
 
         return await self._run(read)
 
     async def erase(self, person: str) -> bool:
-        """Destroys key and data for ever; false for somebody who is not there. The log stays as it is."""
+        """Destroys key and data in the database; false for somebody who is not there. The log stays as it is.
+
+        Raises:
+            NotRewritten: they are destroyed; what is left to do is to rewrite the tables: erase again.
+            VaultUnavailable: they may be destroyed or not: erase again.
+        """
 
         def destroy(connection: psycopg.Connection[Any]) -> bool:
             with connection.transaction():
                 found = connection.execute("DELETE FROM vault.keys WHERE person = %s", (person,)).rowcount
                 connection.execute("DELETE FROM vault.people WHERE person = %s", (person,))
-            # A deleted row's bytes stay in the table's pages until they are vacuumed away.
-            connection.execute("VACUUM (FULL) vault.keys")
-            connection.execute("VACUUM (FULL) vault.people")
+            try:
+                # A deleted row's bytes stay in the table's pages until they are vacuumed away.
+                connection.execute("VACUUM (FULL) vault.keys")
+                connection.execute("VACUUM (FULL) vault.people")
+            except psycopg.Error as error:
+                raise NotRewritten(
+                    "the person is erased, but the vault's tables could not be rewritten, so their files may hold the"
+                    f" deleted rows yet: erase again, or VACUUM (FULL) vault.keys and vault.people ({_said(error)})"
+                ) from error
             return bool(found)
 
         return await self._run(destroy)
 
     def _unwrap(self, person: str, wrapped: bytes) -> bytes:
-        try:
-            return _open(self._master, wrapped, person)
-        except InvalidTag:
-            raise VaultUnavailable(
-                "the vault's keys were wrapped by another master key: start with that one, or restore it"
-            ) from None
+        return _open(
+            self._master,
+            wrapped,
+            person,
+            "their key was wrapped by another master key, or changed: start with that one, or restore it",
+        )
 
     async def _run(self, function: Callable[[psycopg.Connection[Any]], T]) -> T:
         def work() -> T:
@@ -144,7 +192,7 @@ class Vault:
                 with psycopg.connect(self._dsn, autocommit=True) as connection:
                     return function(connection)
             except psycopg.Error as error:
-                raise VaultUnavailable(f"the vault's database refused: {error}".strip()) from error
+                raise VaultUnavailable(f"the vault's database refused: {_said(error)}") from error
 
         return await asyncio.to_thread(work)
 
@@ -155,5 +203,12 @@ def _seal(key: AESGCM, data: bytes, person: str) -> bytes:
     return nonce + key.encrypt(nonce, data, person.encode())
 
 
-def _open(key: AESGCM, sealed: bytes, person: str) -> bytes:
-    return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], person.encode())
+def _open(key: AESGCM, sealed: bytes, person: str, otherwise: str) -> bytes:
+    try:
+        return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], person.encode())
+    except (InvalidTag, ValueError):  # the latter for what is too short to hold a nonce
+        raise VaultUnavailable(f"the vault does not open for {person!r}: {otherwise}") from None
+
+
+def _said(error: psycopg.Error) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,13 +1,20 @@
 """Promises of the vault: personal data are readable until they are erased, and never again."""
 
+import asyncio
+import os
 import secrets
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
 
-from infra.vault.vault import PersonalData, Vault, VaultUnavailable, master_key, new_person_id
+from infra.vault.vault import NotRewritten, PersonalData, Vault, VaultUnavailable, master_key, new_person_id
 
+ROOT = Path(__file__).parents[2]
 KEY = secrets.token_bytes(32)
 ANN = PersonalData(name="Ann Example", address="1 Green Lane", email="ann@example.org", iban="XX00")
 
@@ -54,17 +61,53 @@ async def test_no_plain_text_stands_in_the_database(vault: Vault, postgres_dsn: 
     assert all(b"Ann" not in bytes(row[0]) for row in rows)
 
 
-async def test_a_row_moved_to_another_person_does_not_open(vault: Vault, postgres_dsn: str) -> None:
+SPOILS: dict[str, LiteralString] = {
+    "moved key": "UPDATE vault.keys SET wrapped = (SELECT wrapped FROM vault.keys WHERE person = %s) WHERE person = %s",
+    "moved data": "UPDATE vault.people SET data = (SELECT data FROM vault.people WHERE person = %s) WHERE person = %s",
+    "changed data": "UPDATE vault.people SET data = set_byte(data, 20, 0) WHERE person <> %s AND person = %s",
+    "short data": "UPDATE vault.people SET data = 'abc' WHERE person <> %s AND person = %s",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+async def test_what_was_moved_or_changed_does_not_open(vault: Vault, postgres_dsn: str, spoil: LiteralString) -> None:
     ann, bob = new_person_id(), new_person_id()
     await vault.put(ann, ANN)
     await vault.put(bob, PersonalData(name="Bob"))
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(
-            "UPDATE vault.keys SET wrapped = (SELECT wrapped FROM vault.keys WHERE person = %s) WHERE person = %s",
-            (ann, bob),
-        )
-    with pytest.raises(VaultUnavailable):
+        connection.execute(spoil, (ann, bob))
+    with pytest.raises(VaultUnavailable, match="does not open"):
         await vault.get(bob)
+    assert await vault.get(ann) == ANN
+
+
+async def test_first_puts_of_one_person_at_once_leave_one_that_is_readable(vault: Vault) -> None:
+    for _ in range(10):
+        person, names = new_person_id(), [f"name {n}" for n in range(4)]
+        await asyncio.gather(*(vault.put(person, PersonalData(name=name)) for name in names))
+        found = await vault.get(person)
+        assert found is not None
+        assert found.name in names
+
+
+async def test_puts_and_erasures_of_one_person_at_once_leave_all_or_nothing(vault: Vault) -> None:
+    person = new_person_id()
+    await vault.put(person, ANN)
+    for _ in range(5):
+        await asyncio.gather(*(vault.put(person, ANN) for _ in range(3)), vault.erase(person))
+        assert await vault.get(person) in (None, ANN)
+
+
+async def test_an_erasure_counts_though_the_tables_cannot_be_rewritten(vault: Vault, postgres_dsn: str) -> None:
+    person = new_person_id()
+    await vault.put(person, ANN)
+    impatient = Vault(psycopg.conninfo.make_conninfo(postgres_dsn, options="-c lock_timeout=100"), KEY)
+    with psycopg.connect(postgres_dsn) as reader:
+        reader.execute("SELECT 1 FROM vault.keys").fetchall()  # an open transaction: nobody rewrites the table
+        with pytest.raises(NotRewritten, match="the person is erased, but"):
+            await impatient.erase(person)
+        assert await vault.get(person) is None
+    assert await vault.erase(person) is False, "erased before; now the tables are rewritten"
 
 
 async def test_another_master_key_is_named(vault: Vault, postgres_dsn: str) -> None:
@@ -82,7 +125,46 @@ def test_the_master_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> N
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_damaged_master_key_is_named(tmp_path: Path) -> None:
-    (tmp_path / "vault.key").write_bytes(b"short")
-    with pytest.raises(VaultUnavailable, match=r"vault\.key: expected a master key of 32 bytes, found 5"):
+@pytest.mark.parametrize("damaged", [b"", b"short", bytes(33)])
+def test_a_damaged_master_key_is_named_and_never_replaced(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "vault.key").write_bytes(damaged)
+    with pytest.raises(VaultUnavailable, match=rf"vault\.key: expected a master key of 32 bytes, found {len(damaged)}"):
         master_key(tmp_path / "vault.key")
+    assert (tmp_path / "vault.key").read_bytes() == damaged
+
+
+def test_where_no_master_key_can_be_made_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(VaultUnavailable, match="no master key can be read or made there"):
+        master_key(tmp_path / "file" / "vault.key")
+
+
+MAKE = """
+import sys, time
+from pathlib import Path
+from infra.vault.vault import master_key
+while time.time() < float(sys.argv[2]):
+    pass
+print(master_key(Path(sys.argv[1])).hex())
+"""
+
+
+def test_processes_that_make_the_master_key_at_once_get_the_same(tmp_path: Path) -> None:
+    start = str(time.time() + 2)
+    commands = [[sys.executable, "-c", MAKE, str(tmp_path / "vault.key"), start]] * 4
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for command in commands]
+    keys = {process.communicate()[0].strip() for process in processes}
+    assert keys == {(tmp_path / "vault.key").read_bytes().hex()}
+    assert [path.name for path in tmp_path.iterdir()] == ["vault.key"]
+
+
+def test_a_crash_while_the_master_key_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(KeyboardInterrupt):
+        master_key(tmp_path / "vault.key")
+    assert not (tmp_path / "vault.key").exists()
+    monkeypatch.undo()
+    assert len(master_key(tmp_path / "vault.key")) == 32

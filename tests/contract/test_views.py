@@ -1,12 +1,15 @@
 """Promises of the store of views: rows and positions are one, history is added, current is overwritten."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from consumers.ports import Partition
 from consumers.project import NewRow, Reached
+from infra.deployment import InvalidDeployment
 from infra.postgres.views import PostgresViews, ViewsUnavailable
 from projections.view import Mode, SqlView, View
 
@@ -76,6 +79,7 @@ async def test_equal_rows_have_equal_checksums_whatever_the_batches(store: Postg
     assert await other.checksums() == await store.checksums()
     await other.apply({"people": [row(60, {"person": "p1", "age": 0})]}, {})
     assert await other.checksums() != await store.checksums()
+    assert (await other.checksums())["deeds"] == (await store.checksums())["deeds"] == "0 0"
     await other.drop()
     await other.close()
 
@@ -94,3 +98,99 @@ async def test_a_lost_connection_is_named_and_the_next_call_works(store: Postgre
     with pytest.raises(ViewsUnavailable):
         await store.apply({"people": [row(1, {"person": "x"})]}, {P0: Reached(1, 0)})
     await store.apply({"people": [row(1, {"person": "x"})]}, {P0: Reached(1, 0)})
+
+
+async def test_checksums_are_of_one_moment(store: PostgresViews, postgres_dsn: str) -> None:
+    """Rows of one transaction are in all tables' checksums or in none."""
+    other = PostgresViews(postgres_dsn, "test_views", [HISTORY, CURRENT], [TOWNS])
+    writing = asyncio.create_task(_write_pairs(other, 200))
+    while not writing.done():
+        sums = await store.checksums()
+        assert sums["deeds"].split()[0] == sums["people"].split()[0]
+    await writing
+    await other.close()
+
+
+async def _write_pairs(store: PostgresViews, count: int) -> None:
+    for n in range(count):
+        await store.apply(
+            {"deeds": [row(n, {"name": "a"})], "people": [row(n, {"person": f"p{n}"})]}, {P0: Reached(n, 0)}
+        )
+
+
+async def test_a_projector_that_is_behind_does_not_win(store: PostgresViews, postgres_dsn: str) -> None:
+    slow = PostgresViews(postgres_dsn, "test_views", [HISTORY, CURRENT], [TOWNS])
+    await store.apply({"people": [row(9, {"person": "x", "age": 9})]}, {P0: Reached(10, 5), P1: Reached(2, 0)})
+    for behind in (Reached(5, 5), Reached(11, 4)):
+        with pytest.raises(ViewsUnavailable, match="another projector is further"):
+            await slow.apply({"people": [row(4, {"person": "x", "age": 4})]}, {P0: behind, P1: Reached(3, 0)})
+    assert await slow.reached() == {P0: Reached(10, 5), P1: Reached(2, 0)}
+    assert await slow("SELECT age FROM people", {}) == [{"age": 9}]
+    await slow.apply({"people": [row(10, {"person": "x", "age": 10})]}, {P0: Reached(11, 5)})
+    await slow.close()
+
+
+CHANGED = [
+    ([HISTORY, replace(CURRENT, columns={**CURRENT.columns, "shoe": "bigint"})], [TOWNS]),
+    ([replace(HISTORY, indexes=()), CURRENT], [TOWNS]),
+    ([HISTORY, CURRENT], [SqlView("towns", "SELECT town FROM people")]),
+]
+
+
+@pytest.mark.parametrize(("views", "sql_views"), CHANGED, ids=["column", "index", "sql view"])
+async def test_a_changed_definition_begins_again(
+    store: PostgresViews, postgres_dsn: str, views: list[View], sql_views: list[SqlView]
+) -> None:
+    await store.apply({"people": [row(1, {"person": "x", "age": 1})]}, {P0: Reached(2, 1)})
+    await store.hint("calculator", {P0: 2})
+    same = PostgresViews(postgres_dsn, "test_views", [HISTORY, CURRENT], [TOWNS])
+    await same.start()
+    assert await same.reached() == {P0: Reached(2, 1)}, "the same definition changes nothing"
+    changed = PostgresViews(postgres_dsn, "test_views", views, sql_views)
+    await changed.start()
+    await changed.start()
+    assert await changed.reached() == {}
+    assert await changed.hints("calculator") == {}
+    assert await changed("SELECT * FROM people", {}) == []
+    with pytest.raises(ViewsUnavailable, match="other views"):  # the old release goes on, with its position
+        await store.apply({"people": [row(2, {"person": "y", "age": 2})]}, {P0: Reached(3, 1)})
+    await changed.apply({"people": [row(1, {"person": "x", "age": 1})]}, {P0: Reached(2, 1)})
+    await same.close()
+    await changed.close()
+
+
+async def test_a_schema_of_somebody_else_is_left_alone(postgres_dsn: str) -> None:
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA test_others")
+        connection.execute("CREATE TABLE test_others.mine AS SELECT 1 AS one")
+        store = PostgresViews(postgres_dsn, "test_others", [HISTORY], [])
+        for destroys in (store.start, store.drop):
+            with pytest.raises(ViewsUnavailable, match="not Gridbook's"):
+                await destroys()
+        await store.close()
+        assert connection.execute("SELECT one FROM test_others.mine").fetchall() == [(1,)]
+        connection.execute("DROP SCHEMA test_others CASCADE")
+
+
+WRONG_FORM = ("", "Abc", "a-b", "a b", 'a"b', "a,public", "1a", "_rebuilt", "a\n", "a" * 41)
+TAKEN = ("log", "vault", "public", "information_schema", "pg_temp", "log_rebuilt", "a_rebuilt_rebuilt")
+
+
+@pytest.mark.parametrize("name", [*WRONG_FORM, *TAKEN])
+def test_a_name_that_is_no_deployment_is_refused(name: str) -> None:
+    with pytest.raises(InvalidDeployment, match="expected"):
+        PostgresViews("", name, [], [])
+
+
+async def test_the_rebuilt_schema_is_another_one(postgres_dsn: str) -> None:
+    name = "d" * 40
+    stores = [PostgresViews(postgres_dsn, schema, [HISTORY], []) for schema in (name, f"{name}_rebuilt")]
+    for store in stores:
+        await store.start()
+    await stores[0].apply({"deeds": [row(1, {"name": "a"})]}, {P0: Reached(1, 0)})
+    assert await stores[1].reached() == {}
+    await stores[1].drop()
+    assert await stores[0].reached() == {P0: Reached(1, 0)}
+    await stores[0].drop()
+    for store in stores:
+        await store.close()
