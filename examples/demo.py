@@ -19,7 +19,7 @@ from examples import account, story
 from examples.day import Day
 from examples.names import invented_name
 from examples.sample_files import SampleFileError
-from gateways.app import FAILURES, App, forget_local, open_vault
+from gateways.app import FAILURES, App, forget_local, open_vault, use_pinned_time_zones
 from gateways.servers import Servers, servers
 from infra.vault.vault import PersonalData, Vault
 
@@ -99,6 +99,7 @@ def main(
     console = Console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
     try:
+        use_pinned_time_zones()
         if fresh and data.exists():
             forget_local(data)
         day = Day()

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from examples.agents import responded_wh
-from examples.sample_files import INTERVAL_MIN, Register
+from examples.sample_energy import Register
+from examples.sample_files import INTERVAL_MIN
 from examples.world import Place, Wishes, metering_point
 from gateways.door import DoorCommand
 from schemas.meter.commands import RecordReadings

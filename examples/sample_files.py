@@ -1,4 +1,4 @@
-"""The door for the sample communities: reads the files of one folder and derives what its meters count.
+"""The door for the sample communities: reads the files of one folder.
 
 `examples/sample/README.md` describes files, units, signs and source. Everything is an integer: profiles in
 ppm of the rating, power in W, energy in Wh per 15 minutes, times in UTC µs and always interval *starts*.
@@ -11,8 +11,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import accumulate, chain
-from operator import sub
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NoReturn, cast, get_args
@@ -23,7 +21,6 @@ _INTERVAL = timedelta(minutes=INTERVAL_MIN)
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-_PPM_MIN_PER_WH = 1_000_000 * 60
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 2099
 _MAX_DAYS = 400
@@ -36,7 +33,6 @@ Series = tuple[int, ...]
 """One value per interval, from the first interval of the period to the last."""
 
 ResourceType = Literal["load", "generation", "storage"]
-Register = Literal["consumption", "generation", "charge", "discharge"]
 
 
 class SampleFileError(Exception):
@@ -124,34 +120,6 @@ class SampleCommunity:
         return slice(self.day_starts[day_index], self.day_starts[day_index + 1])
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionEnergy:
-    """What happened behind one connection and what its two grid registers counted, in Wh per interval.
-
-    In every interval import + generation + discharge = consumption + export + charge, exactly, and import
-    or export is 0: what is behind the connection nets before it reaches the grid.
-    """
-
-    connection: str
-    consumption_wh: Series
-    generation_wh: Series
-    charge_wh: Series
-    discharge_wh: Series
-    import_from_grid_wh: Series
-    export_to_grid_wh: Series
-
-
-@dataclass(frozen=True, slots=True)
-class SampleEnergy:
-    """The registers of every resource's meter, by (resource, register), and of every connection, by id.
-
-    A load has the register `consumption`, a generation `generation`, a storage `charge` and `discharge`.
-    """
-
-    registers: Mapping[tuple[str, Register], Series]
-    connections: Mapping[str, ConnectionEnergy]
-
-
 def load_community(folder: Path) -> SampleCommunity:
     """Reads one community's folder, all of it or nothing. Raises SampleFileError."""
     name, time_zone, dates, bounds = _read_period(folder / "community.csv")
@@ -174,79 +142,6 @@ def load_community(folder: Path) -> SampleCommunity:
         resources=resources,
         profiles=MappingProxyType(profiles),
     )
-
-
-def derive_energy(community: SampleCommunity) -> SampleEnergy:
-    """Counts every meter of the community over the whole period.
-
-    Each register keeps a running remainder: over any run of intervals its sum differs by less than 1 Wh
-    from rated power x profile x time, and no Wh is lost or invented over the days.
-    """
-    counted: dict[tuple[str, int, bool], Series] = {}
-
-    def count(resource: SampleResource, *, reverse: bool) -> Series:
-        key = (resource.profile, resource.rated_power_w, reverse)
-        if key not in counted:  # many loads share profile and rating
-            ppm = community.profiles[resource.profile]
-            counted[key] = _count_wh(ppm, -resource.rated_power_w if reverse else resource.rated_power_w)
-        return counted[key]
-
-    registers: dict[tuple[str, Register], Series] = {}
-    behind: dict[str, dict[Register, list[Series]]] = {c.connection: {} for c in community.connections}
-    for resource in community.resources:
-        for register, reverse in _REGISTERS[resource.type]:
-            series = count(resource, reverse=reverse)
-            registers[resource.resource, register] = series
-            behind[resource.connection].setdefault(register, []).append(series)
-    zero: Series = (0,) * community.interval_count
-    return SampleEnergy(
-        registers=MappingProxyType(registers),
-        connections=MappingProxyType({name: _net(name, parts, zero) for name, parts in behind.items()}),
-    )
-
-
-# Which registers a resource has, and whether the register counts the profile's negative side.
-_REGISTERS: dict[ResourceType, tuple[tuple[Register, bool], ...]] = {
-    "load": (("consumption", False),),
-    "generation": (("generation", False),),
-    "storage": (("charge", True), ("discharge", False)),
-}
-
-
-def _count_wh(ppm: Series, rated_power_w: int) -> Series:
-    """The positive side of rated power x profile as a register counts it: whole Wh, remainder carried.
-
-    The register's state after an interval is the whole part of all energy so far, an interval's energy is
-    the difference of two states; so any run of intervals is less than 1 Wh away from the exact energy.
-    """
-    scale = rated_power_w * INTERVAL_MIN
-    states = [total // _PPM_MIN_PER_WH for total in accumulate(max(0, value * scale) for value in ppm)]
-    return tuple(map(sub, states, chain((0,), states)))
-
-
-def _net(connection: str, parts: Mapping[Register, list[Series]], zero: Series) -> ConnectionEnergy:
-    """Nets the meters behind a connection, interval by interval, in Wh."""
-
-    def total(register: Register) -> Series:
-        series = parts.get(register, [zero])
-        return series[0] if len(series) == 1 else tuple(map(sum, zip(*series, strict=True)))
-
-    consumption, generation = total("consumption"), total("generation")
-    charge, discharge = total("charge"), total("discharge")
-    flows = zip(consumption, charge, generation, discharge, strict=True)
-    net = [used + stored - made - released for used, stored, made, released in flows]
-    return ConnectionEnergy(
-        connection=connection,
-        consumption_wh=consumption,
-        generation_wh=generation,
-        charge_wh=charge,
-        discharge_wh=discharge,
-        import_from_grid_wh=tuple([max(0, value) for value in net]),
-        export_to_grid_wh=tuple([max(0, -value) for value in net]),
-    )
-
-
-# ------------------------------------------------------------------------------------ the five files
 
 
 def _read_period(file: Path) -> tuple[str, str, tuple[date, ...], list[datetime]]:

@@ -8,12 +8,11 @@ from typing import Any, Final
 from consumers.limits import VALIDITY_US
 from domain.identity import derived_id
 from examples.agents import CENT_NANO, LOT_WH
+from examples.sample_energy import SampleEnergy, derive_energy
 from examples.sample_files import (
     INTERVAL_MIN,
     SampleCommunity,
-    SampleEnergy,
     SampleResource,
-    derive_energy,
     load_community,
 )
 from gateways.door import DoorCommand

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import zoneinfo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,14 @@ CALCULATIONS: tuple[WiredCalculation, ...] = (
     WiredCalculation(BASELINE, baseline_inputs.INPUTS, baseline_inputs.parameters),
     WiredCalculation(RUN, run_inputs.INPUTS, run_inputs.parameters),
 )
+
+
+def use_pinned_time_zones() -> None:
+    """Time zone rules come from the package `tzdata` of the lock, not from what this machine happens to have.
+
+    To be called by every process at its entry: calculations on local days must not differ between machines.
+    """
+    zoneinfo.reset_tzpath(())
 
 
 class ServedEventLog(EventLog, Protocol):

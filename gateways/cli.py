@@ -32,10 +32,10 @@ Json = Annotated[bool, typer.Option("--json", help="Rows as JSON lines, for prog
 
 _LIMIT: Final = 50
 _LIMITS: Final = f"At most so many rows. Without it, views that grow for ever show {_LIMIT} and the others all."
+_WHERE: Final = "name=value, for a view of one thing: it says what it needs."
 _REPEATS: Final = (
     f"An id of your own. Sending it again within {WINDOW_US // DAY_US} days of the deployment's time changes nothing."
 )
-_NOT_DONE: Final = frozenset({"CommandRefused", "CommandSetAside"})
 _FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, InvalidCommand)
 
 
@@ -75,7 +75,7 @@ def show(
     data: Data = None,
     kafka: Kafka = False,
     limit: Annotated[int | None, typer.Option(help=_LIMITS, min=1, max=100_000)] = None,
-    where: Annotated[list[str] | None, typer.Option(help="name=value, for a view that asks of what.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help=_WHERE)] = None,
     as_json: Json = False,
 ) -> None:
     """Prints a view."""
@@ -166,15 +166,17 @@ def send(
     async def wish(made: App) -> bool:
         content = made.door.read(family, command, body)
         await made.drive.start()
-        await made.drive.send(made.door.admit([DoorCommand(family, key, actor, command_id, content)]))
+        [(partition, record)] = made.door.admit([DoorCommand(family, key, actor, command_id, content)])
+        await made.drive.send([(partition, record)])
         await made.drive.settle()
         rows = await made.views(
             "SELECT family, key, seq, event, reason FROM answers WHERE command_id = %(command_id)s"
-            " AND actor = %(actor)s AND family = %(family)s ORDER BY partition, seq",
-            {"command_id": command_id, "actor": actor, "family": family},
+            " AND actor = %(actor)s AND family = %(family)s AND partition = %(partition)s ORDER BY seq",
+            {"command_id": command_id, "actor": actor, "family": family, "partition": partition.number},
         )
         _print_rows("answer", [dict(row) for row in rows], False)
-        return not any(row["event"] in _NOT_DONE for row in rows)
+        answers = [row["event"] for row in rows if row["event"] != "CommandRepeated"]
+        return answers[-1] not in ("CommandRefused", "CommandSetAside")
 
     _on(data, kafka, wish)
 
@@ -183,7 +185,7 @@ def _parameters(question: Question, where: Sequence[str], limit: int) -> dict[st
     """What the question asks for: `limit`, and the others from `name=value`."""
     given = dict[str, Any](pair.partition("=")[::2] for pair in where)
     wanted = {name: f"--where {name}=…" for name in question.parameters if name != "limit"}
-    if given.keys() != wanted.keys():
+    if given.keys() != wanted.keys() or not all("=" in pair for pair in where):
         expected = " ".join(wanted.values()) or "no --where"
         raise typer.BadParameter(f"{question.name}: expected {expected}, found {' '.join(where) or 'none'}")
     return given | ({"limit": limit} if "limit" in question.parameters else {})

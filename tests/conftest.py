@@ -1,11 +1,15 @@
 """What every test may use: hypothesis without chance, and one real PostgreSQL and one real Kafka a session."""
 
 import os
+import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# As the product's processes do: rules of time zones come from the lock, not from the machine.
+zoneinfo.reset_tzpath(())
 
 # A failure must come back on the next run and on every machine; machines are slow when they like.
 settings.register_profile("ci", derandomize=True, deadline=None)

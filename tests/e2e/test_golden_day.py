@@ -10,7 +10,17 @@ from tests.simulation.world import World
 
 SEED = 11
 
-GOLDEN: dict[str, tuple[int, str]] = {}
+GOLDEN: dict[str, tuple[int, str]] = {
+    "party": (1, "59ee467505dde99aec41a0016379f3cb"),
+    "site": (1, "178c149c7e0c98bb613f2f22628f5cd1"),
+    "community": (1, "63e907e3106aac4e8cfb662e4afa7af9"),
+    "market": (1, "b472db4e6fa88a6f15e2d2c926e124d0"),
+    "programme": (1, "336a0f99b8397a9f99bdfab4cff4ddc5"),
+    "meter": (1, "32b04a19ee56a6f1fc5c74c71d2359f2"),
+    "reference": (1, "cf617fc8e90e23d7b3aa2effd7112b84"),
+    "settlement": (1, "3adfbf84e351b47752c6c20a4eba24ca"),
+    "billing": (1, "c11f2cf161d79f6b539e19eb5139efe9"),
+}
 """Family → (LOGIC, digest of its facts in the day of this seed)."""
 
 

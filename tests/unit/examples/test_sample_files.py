@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from examples.sample_energy import ConnectionEnergy, SampleEnergy, derive_energy
 from examples.sample_files import (
-    ConnectionEnergy,
     SampleCommunity,
-    SampleEnergy,
     SampleFileError,
     Series,
-    derive_energy,
     load_community,
 )
 
