@@ -41,8 +41,8 @@ def run() -> Iterator[Figure]:
         raise AssertionError(f"the naive market made {naive_trades} trades, the kernel {trades}")
     speed, naive_speed = ORDERS / seconds, ORDERS / naive_seconds
     against = f"lists, every sum from the beginning: {naive_speed:,.0f} orders/s"
-    yield Figure("kernel_orders", round(speed), "orders/s", against, round(speed / naive_speed, 1))
-    yield Figure("kernel_facts", round(facts / seconds), "facts/s")
+    yield Figure("kernel.orders", round(speed), "orders/s", against, round(speed / naive_speed, 1))
+    yield Figure("kernel.facts", round(facts / seconds), "facts/s")
     yield _book_operations()
 
 
@@ -140,7 +140,7 @@ def _book_operations() -> Figure:
         raise AssertionError(f"the naive book ends with {naive_rest}, ours with {rest}")
     speed, naive_speed = BOOK_OPERATIONS / seconds, BOOK_OPERATIONS / naive_seconds
     against = f"a list, sorted for every order: {naive_speed:,.0f} operations/s"
-    return Figure("book_operations", round(speed), "operations/s", against, round(speed / naive_speed, 1))
+    return Figure("kernel.book", round(speed), "operations/s", against, round(speed / naive_speed, 1))
 
 
 Rest = tuple[int, int]

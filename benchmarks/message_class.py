@@ -37,10 +37,10 @@ def run() -> Iterator[Figure]:
     speeds = _speeds(languages)
     for name, speed in speeds.items():
         if name == "frozen":
-            yield Figure(f"message_class_{name}", round(speed), "orders/s")
+            yield Figure(f"message_class.{name}", round(speed), "orders/s")
             continue
         against = f"frozen: {speeds['frozen']:,.0f} orders/s"
-        yield Figure(f"message_class_{name}", round(speed), "orders/s", against, round(speed / speeds["frozen"], 3))
+        yield Figure(f"message_class.{name}", round(speed), "orders/s", against, round(speed / speeds["frozen"], 3))
 
 
 def _speeds(languages: Mapping[str, Language]) -> dict[str, float]:

@@ -136,7 +136,8 @@ class PostgresViews:
         except psycopg.Error as error:
             # Whatever happened, the connection's state is unknown: begin again with a new one.
             self._disconnect()
-            raise ViewsUnavailable(f"views in schema {self._schema}: {error}".strip()) from error
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise ViewsUnavailable(f"views in schema {self._schema}: {said}") from error
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:

@@ -1,4 +1,4 @@
-"""The command line on a small deployment in a real PostgreSQL: answers, exit codes, and one sentence for each failure."""
+"""The command line on a small deployment: answers, exit codes, and one sentence for each failure."""
 
 import asyncio
 import json
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from consumers.limits import DAY_US
 from consumers.ports import NewRecord, StoredRecord
 from gateways.app import FAILURES, App, postgres_backend
 from gateways.cli import app
@@ -147,11 +147,11 @@ def test_send_says_by_its_exit_code_that_it_was_refused() -> None:
 
 
 def test_send_says_by_its_exit_code_that_it_was_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateways.door.VALIDITY_US", 10 * 86_400_000_000)  # longer than any partition accepts
-    aside = send(REGISTER, "too-long", "dora")
+    with monkeypatch.context() as longer:
+        longer.setattr("gateways.door.VALIDITY_US", 10 * DAY_US)  # than any partition accepts
+        aside = send(REGISTER, "too-long", "dora")
     assert aside.exit_code == 1
     assert "CommandSetAside" in aside.stdout
-    monkeypatch.undo()
     assert send(REGISTER, "too-long", "dora").exit_code == 0, "what was set aside unjudged may come again"
 
 
