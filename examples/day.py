@@ -6,6 +6,7 @@ The same wishes with the same ids can be sent again after a crash: what was answ
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from examples.agents import CENT_NANO, MINUTE_US, Bid, Household, bids
@@ -15,6 +16,7 @@ from examples.world import (
     CURRENCY,
     IMBALANCE,
     PROGRAMME,
+    SAMPLE,
     SETTLEMENT_DESK,
     SETTLEMENT_LEAD,
     SHARING,
@@ -64,8 +66,8 @@ class Step:
 class Day:
     """Everything that happens, in order: `steps`. The names of what is born are known beforehand."""
 
-    def __init__(self) -> None:
-        self.sharing, self.trading = load_place(SHARING), load_place(TRADING)
+    def __init__(self, sample: Path = SAMPLE) -> None:
+        self.sharing, self.trading = load_place(SHARING, sample), load_place(TRADING, sample)
         self.places = (self.sharing, self.trading)
         self.day_start_at, self.day_end_at = self.trading.day_start_at, self.trading.day_end_at
         self.event_at = [self.day_start_at + hour * HOUR_US for hour in EVENT_HOURS]

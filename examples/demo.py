@@ -19,6 +19,7 @@ from examples import account, story
 from examples.day import Day
 from examples.names import invented_name
 from examples.sample_files import SampleFileError
+from examples.world import SAMPLE
 from gateways.app import FAILURES, App, forget_local, open_vault, use_pinned_time_zones
 from gateways.servers import Servers, servers
 from infra.vault.vault import PersonalData, Vault
@@ -93,6 +94,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the account as one JSON object.")] = None,
     kafka: Annotated[bool, typer.Option("--kafka", help="Run on Kafka instead of the embedded log.")] = False,
     data: Annotated[Path, typer.Option("--data", help="Where everything is kept.")] = DATA,
+    sample: Annotated[Path, typer.Option("--sample", help="The sample communities' folder.")] = SAMPLE,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew.")] = False,
 ) -> None:
     """Two neighbourhoods, one day: trade, share, respond, measure, settle, bill, correct, explain, prove."""
@@ -100,9 +102,9 @@ def main(
     started = time.monotonic()
     try:
         use_pinned_time_zones()
+        day = Day(sample)  # before anything is touched: of a damaged file nothing is recorded
         if fresh and data.exists():
             forget_local(data)
-        day = Day()
         with servers(data, kafka) as places:
             found = asyncio.run(_run(places, day, console))
     except _FAILURES as failure:

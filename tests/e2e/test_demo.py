@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,3 +123,27 @@ def test_an_unreachable_server_is_one_sentence(
     assert said in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "account.json").exists()
+
+
+def test_of_a_damaged_sample_file_nothing_is_recorded(tmp_path: Path) -> None:
+    sample = tmp_path / "sample"
+    shutil.copytree(ROOT / "examples" / "sample", sample)
+    resources = sample / "lv5-201" / "resources.csv"
+    lines = resources.read_text().splitlines()
+    lines[4] = lines[4].replace("lv5-201-c", "nowhere-c", 1)
+    resources.write_text("\n".join(lines) + "\n")
+    done = subprocess.run(
+        command(tmp_path / "data", tmp_path / "account.json", "--sample", str(sample)),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 1
+    assert "resources.csv, line 5" in said
+    assert "expected" in said
+    assert "nowhere-c" in said
+    assert "Traceback" not in said + done.stderr
+    assert not (tmp_path / "data").exists()
