@@ -24,7 +24,7 @@ _RUNTIME: Final = frozenset({"clock", "owner", "unknown"})
 """What the runtime called itself before its names began with `log:`; records of that time stay true."""
 
 _SAID: Final = {"unexpected_keyword_argument": "expected no such field", "missing": "expected this field"}
-_FOUND_LENGTH: Final = 200
+_LENGTH: Final = 200
 
 
 class InvalidCommand(ValueError):
@@ -67,7 +67,7 @@ class Door:
         adapter = self._adapters.get(name)
         if adapter is None:
             known = [known for known in self._adapters if known.startswith(f"{family}.")] or self._partitions
-            raise InvalidCommand(f"expected one of {', '.join(sorted(known))}, found {name}; check family and name")
+            raise _invalid("command", f"expected one of {', '.join(sorted(known))}", name)
         try:
             return adapter.validate_json(payload, strict=True)
         except ValidationError as error:
@@ -87,7 +87,7 @@ class Door:
     def _admit(self, command: DoorCommand) -> tuple[Partition, NewRecord]:
         name = f"{command.family}.{type(command.body).__name__}"
         if self._families.get(type(command.body), self) != command.family:
-            raise InvalidCommand(f"{name}: expected a command of this family, found none; check family and name")
+            raise _invalid("command", "expected one of its family", name)
         try:
             for place in ("key", "actor", "command_id"):
                 _ID.to_datum(getattr(command, place), place)
@@ -112,4 +112,5 @@ def _strict(cls: type) -> TypeAdapter[Any]:
 
 
 def _invalid(place: str, said: str, found: object) -> InvalidCommand:
-    return InvalidCommand(f"{place}: {said}, found {repr(found)[:_FOUND_LENGTH]}; correct it and send again")
+    shown = place if place.isprintable() else repr(place)
+    return InvalidCommand(f"{shown[:_LENGTH]}: {said}, found {repr(found)[:_LENGTH]}; correct it and send again")

@@ -86,7 +86,7 @@ def _open_ledger(state: Ledger, wish: OpenLedger, actor: str) -> Fact:
         return _refused(wish, state.issuer, BillingRefusal.NOT_AUTHORISED)
     if state.opened is not None:
         return _refused(wish, state.issuer, BillingRefusal.ALREADY_OPEN)
-    if wish.currency == ledger.POINT:
+    if wish.currency == ledger.POINT or state.accrued_in not in (None, wish.currency):
         return _refused(wish, state.issuer, BillingRefusal.WRONG_CURRENCY)
     return LedgerOpened(state.issuer, wish.currency, wish.minor_digits, wish.vat_ppm)
 
@@ -123,9 +123,10 @@ def _accrue_lines(state: Ledger, wish: AccrueLines, actor: str) -> tuple[Fact, .
     # Settlement runs alone say what is owed, and only a policy carries them.
     if not actor.startswith(POLICY):
         return (_refused(wish, wish.run, BillingRefusal.NOT_AUTHORISED),)
-    if state.opened is None:
-        return (_refused(wish, wish.run, BillingRefusal.LEDGER_UNKNOWN),)
-    if wish.currency != state.opened.currency:
+    # Runs post differences only: a slice that is refused is never posted again. So it is booked also before
+    # the issuer opened its ledger, in the currency in which that must then be opened.
+    currency = state.accrued_in if state.opened is None else state.opened.currency
+    if currency not in (None, wish.currency):
         return (_refused(wish, wish.run, BillingRefusal.WRONG_CURRENCY),)
     slices = [wish.lines[n : n + MAX_LINES] for n in range(0, len(wish.lines), MAX_LINES)]
     return tuple(

@@ -31,12 +31,13 @@ class Billed:
 class Ledger:
     """State of one issuer.
 
-    `slices` counts the facts that were accrued, `documents` the numbers given; `periods` are the billed
-    ones; `priced` are the beginnings of settlement periods that documents price by a tariff.
+    `slices` counts the facts that were accrued, in the currency `accrued_in` (also before the ledger is
+    opened); `documents` the numbers given; `periods` are the billed ones; `priced` are the beginnings of settlement periods that documents price by a tariff.
     """
 
     issuer: str
     opened: LedgerOpened | None = None
+    accrued_in: str | None = None
     tariffs: list[Tariff] = field(default_factory=list)
     accruals: dict[str, dict[Period, PeriodAccruals]] = field(default_factory=dict)
     slices: int = 0
@@ -77,6 +78,7 @@ class Ledger:
     def accrue(self, fact: LinesAccrued) -> None:
         """Takes the differences of a slice in."""
         self.slices += 1
+        self.accrued_in = fact.currency
         period = (fact.from_at, fact.to_at)
         for line in fact.lines:
             accruals = self.accruals.setdefault(line.party, {}).setdefault(period, PeriodAccruals())

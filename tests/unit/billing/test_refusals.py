@@ -1,9 +1,19 @@
 """Every reason to refuse, in the order of `BillingRefusal`."""
 
+from dataclasses import replace
+
 import pytest
 
 from schemas.billing.commands import AdoptTariff, AllotCredit, OpenLedger, StartBilling
-from schemas.billing.events import BillingRefusal, BillingStarted, Charge, CommandRefused, TariffAdopted
+from schemas.billing.events import (
+    BillingRefusal,
+    BillingStarted,
+    Charge,
+    CommandRefused,
+    LedgerOpened,
+    LinesAccrued,
+    TariffAdopted,
+)
 from schemas.envelope import Command, CommandMeta
 from tests.unit.billing.books import DAY, ISSUER, POLICY, accrue, line, open_books
 from tests.unit.given import Scenario
@@ -40,9 +50,15 @@ def test_nothing_without_a_ledger(wish):
     assert found == refused(type(wish).__name__, BillingRefusal.LEDGER_UNKNOWN)
 
 
-def test_no_accruals_without_a_ledger():
-    found = Scenario("billing", ISSUER).when(accrue(RESIDUAL), POLICY)
-    assert found == refused("AccrueLines", BillingRefusal.LEDGER_UNKNOWN, "run-1")
+def test_accruals_come_before_the_ledger_and_bind_its_currency():
+    books = Scenario("billing", ISSUER, DAY)
+    assert [type(f) for f in books.when(accrue(RESIDUAL), POLICY)] == [LinesAccrued]
+    in_francs = replace(accrue(RESIDUAL), currency="CHF")
+    assert books.when(in_francs, POLICY) == refused("AccrueLines", BillingRefusal.WRONG_CURRENCY, "run-1")
+    assert books.when(OpenLedger("CHF", 2, 0), ISSUER) == refused("OpenLedger", BillingRefusal.WRONG_CURRENCY)
+    assert [type(f) for f in books.when(OpenLedger("EUR", 2, 0), ISSUER)] == [LedgerOpened]
+    books.when(AdoptTariff(300_000_000, 80_000_000, 0), ISSUER)
+    assert BillingStarted in [type(f) for f in books.when(StartBilling(0, DAY), ISSUER)]
 
 
 def test_a_ledger_opens_once():
