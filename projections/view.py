@@ -16,6 +16,7 @@ Row = Mapping[str, Any]
 """Column → value. In a current view a missing or null column leaves what stands there."""
 
 Rows = Callable[[Recorded[Any]], Iterable[Row]]
+"""What a fact becomes. Where a column is a field of the fact under the same name, `copied` says so."""
 
 
 class Mode(StrEnum):
@@ -42,6 +43,23 @@ class View:
     on: Mapping[type, Rows]
     key: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+
+
+def copied(*names: str, **constants: str | int) -> Rows:
+    """One row a fact: these fields of its body, and columns that hold the same for every fact of its type."""
+    return lambda fact: [{**fields_of(fact.body, *names), **constants}]
+
+
+def fields_of(message: Any, *names: str) -> dict[str, Any]:
+    """These fields of a fact's body, or of a value in it, as columns hold them: enums as text, tuples as lists."""
+    return {name: _plain(getattr(message, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        # All items are of one type, and a batch of readings has thousands of them.
+        return [item.value for item in value] if value and isinstance(value[0], StrEnum) else list(value)
+    return value.value if isinstance(value, StrEnum) else value
 
 
 @dataclass(frozen=True, slots=True)

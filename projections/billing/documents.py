@@ -2,96 +2,35 @@
 
 from collections.abc import Iterable
 
-from projections.view import Mode, Question, Row, View
+from projections.view import Mode, Question, Row, View, copied, fields_of
 from schemas.billing.events import BillingCompleted, BillingStarted, CreditNoteIssued, InvoiceIssued
 from schemas.envelope import Recorded
 
 
-def _billing_started(fact: Recorded[BillingStarted]) -> Iterable[Row]:
-    body = fact.body
-    yield {
-        "billing": body.billing,
-        "issuer": body.issuer,
-        "from_at": body.from_at,
-        "to_at": body.to_at,
-        "status": "running",
-        "parties": body.parties,
-    }
-
-
-def _billing_completed(fact: Recorded[BillingCompleted]) -> Iterable[Row]:
-    body = fact.body
-    yield {
-        "billing": body.billing,
-        "issuer": body.issuer,
-        "status": "completed",
-        "invoices": body.invoices,
-        "credit_notes": body.credit_notes,
-    }
-
-
 def _invoice(fact: Recorded[InvoiceIssued]) -> Iterable[Row]:
-    body = fact.body
-    yield {
-        "invoice": body.invoice,
-        "kind": "invoice",
-        "number": body.number,
-        "issuer": body.issuer,
-        "party": body.party,
-        "billing": body.billing,
-        "from_at": body.from_at,
-        "to_at": body.to_at,
-        "currency": body.currency,
-        "minor_digits": body.minor_digits,
-        "run": body.run,
-        "run_number": body.run_number,
-        "replaces": body.replaces,
-        "net_minor": body.net_minor,
-        "vat_base_minor": body.vat_base_minor,
-        "vat_ppm": body.vat_ppm,
-        "vat_minor": body.vat_minor,
-        "total_minor": body.total_minor,
-    }
+    own = fields_of(fact.body, "invoice", "replaces", "vat_base_minor", "vat_ppm")
+    yield {**_document(fact.body), **own, "kind": "invoice"}
 
 
 def _credit_note(fact: Recorded[CreditNoteIssued]) -> Iterable[Row]:
-    body = fact.body
-    yield {
-        "invoice": body.credit_note,
-        "kind": "credit_note",
-        "number": body.number,
-        "issuer": body.issuer,
-        "party": body.party,
-        "billing": body.billing,
-        "from_at": body.from_at,
-        "to_at": body.to_at,
-        "currency": body.currency,
-        "minor_digits": body.minor_digits,
-        "run": body.run,
-        "run_number": body.run_number,
-        "reverses": body.invoice,
-        "net_minor": body.net_minor,
-        "vat_minor": body.vat_minor,
-        "total_minor": body.total_minor,
+    note = fact.body
+    yield {**_document(note), "invoice": note.credit_note, "reverses": note.invoice, "kind": "credit_note"}
+
+
+def _document(body: InvoiceIssued | CreditNoteIssued) -> Row:
+    return {
+        **fields_of(body, "number", "issuer", "party", "billing", "from_at", "to_at", "currency", "minor_digits"),
+        **fields_of(body, "run", "run_number", "net_minor", "vat_minor", "total_minor"),
     }
 
 
 def _lines(fact: Recorded[InvoiceIssued]) -> Iterable[Row]:
-    body = fact.body
-    for line in body.lines:
+    of_invoice = fields_of(fact.body, "invoice", "issuer", "party", "currency", "minor_digits")
+    for line in fact.body.lines:
         yield {
-            "invoice": body.invoice,
-            "issuer": body.issuer,
-            "party": body.party,
-            "number": line.number,
-            "charge": line.charge.value,
-            "connection": line.connection,
-            "energy_wh": line.energy_wh,
-            "tariff_version": line.tariff_version,
-            "price_nano_per_kwh": line.price_nano_per_kwh,
-            "currency": body.currency,
-            "minor_digits": body.minor_digits,
-            "amount_minor": line.amount_minor,
+            **of_invoice,
+            **fields_of(line, "number", "charge", "connection", "energy_wh"),
+            **fields_of(line, "tariff_version", "price_nano_per_kwh", "amount_minor"),
         }
 
 
@@ -109,7 +48,10 @@ BILLINGS = View(
         "credit_notes": "bigint",
     },
     key=("billing",),
-    on={BillingStarted: _billing_started, BillingCompleted: _billing_completed},
+    on={
+        BillingStarted: copied("billing", "issuer", "from_at", "to_at", "parties", status="running"),
+        BillingCompleted: copied("billing", "issuer", "invoices", "credit_notes", status="completed"),
+    },
 )
 
 INVOICES = View(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from projections.billing.documents import DOCUMENT_QUESTIONS, DOCUMENT_VIEWS
-from projections.view import Mode, Question, Row, SqlView, View
+from projections.view import Mode, Question, Row, SqlView, View, copied, fields_of
 from schemas.billing.events import (
     CreditAllotted,
     CreditNoteIssued,
@@ -16,26 +16,10 @@ from schemas.billing.events import (
 from schemas.envelope import Recorded
 
 
-def _opened(fact: Recorded[LedgerOpened]) -> Iterable[Row]:
-    body = fact.body
-    yield {
-        "issuer": body.issuer,
-        "currency": body.currency,
-        "minor_digits": body.minor_digits,
-        "vat_ppm": body.vat_ppm,
-    }
-
-
 def _entries(issuer: str, kind: str, document: str, postings: Sequence[Posting]) -> Iterable[Row]:
     for posting in postings:
-        yield {
-            "issuer": issuer,
-            "kind": kind,
-            "document": document,
-            "account": posting.account,
-            "currency": posting.currency,
-            "amount_micro": posting.amount_micro,
-        }
+        entry = fields_of(posting, "account", "currency", "amount_micro")
+        yield {"issuer": issuer, "kind": kind, "document": document, **entry}
 
 
 def _accrual_entries(fact: Recorded[LinesAccrued]) -> Iterable[Row]:
@@ -51,48 +35,13 @@ def _credit_note_entries(fact: Recorded[CreditNoteIssued]) -> Iterable[Row]:
 
 
 def _accrued(fact: Recorded[LinesAccrued]) -> Iterable[Row]:
-    body = fact.body
-    for line in body.lines:
+    of_slice = fields_of(fact.body, "issuer", "area", "run", "run_number", "from_at", "to_at", "currency")
+    for line in fact.body.lines:
         yield {
-            "issuer": body.issuer,
-            "area": body.area,
-            "run": body.run,
-            "run_number": body.run_number,
-            "from_at": body.from_at,
-            "to_at": body.to_at,
-            "currency": body.currency,
-            "line": line.line,
-            "party": line.party,
-            "connection": line.connection,
-            "charge": line.charge.value,
-            "reference": line.reference,
-            "energy_wh": line.energy_wh,
-            "amount_micro": line.amount_micro,
-            "points_micro": line.points_micro,
+            **of_slice,
+            **fields_of(line, "line", "party", "connection", "charge", "reference"),
+            **fields_of(line, "energy_wh", "amount_micro", "points_micro"),
         }
-
-
-def _tariff(fact: Recorded[TariffAdopted]) -> Iterable[Row]:
-    body = fact.body
-    yield {
-        "issuer": body.issuer,
-        "version": body.version,
-        "currency": body.currency,
-        "residual_price_nano_per_kwh": body.residual_price_nano_per_kwh,
-        "surplus_price_nano_per_kwh": body.surplus_price_nano_per_kwh,
-        "valid_from": body.valid_from,
-    }
-
-
-def _credit(fact: Recorded[CreditAllotted]) -> Iterable[Row]:
-    body = fact.body
-    yield {
-        "issuer": body.issuer,
-        "party": body.party,
-        "market": body.market,
-        "currency": body.currency,
-        "limit_micro": body.limit_micro,
-    }
 
 
 LEDGERS = View(
@@ -100,7 +49,7 @@ LEDGERS = View(
     mode=Mode.CURRENT,
     columns={"issuer": "text", "currency": "text", "minor_digits": "int", "vat_ppm": "bigint"},
     key=("issuer",),
-    on={LedgerOpened: _opened},
+    on={LedgerOpened: copied("issuer", "currency", "minor_digits", "vat_ppm")},
 )
 
 LEDGER = View(
@@ -146,18 +95,20 @@ ACCRUALS = View(
     indexes=("issuer, party, connection, charge",),
 )
 
+_TARIFFS_COLUMNS = {
+    "issuer": "text",
+    "version": "bigint",
+    "currency": "text",
+    "residual_price_nano_per_kwh": "bigint",
+    "surplus_price_nano_per_kwh": "bigint",
+    "valid_from": "bigint",
+}
+
 TARIFFS = View(
     name="tariffs",
     mode=Mode.HISTORY,
-    columns={
-        "issuer": "text",
-        "version": "bigint",
-        "currency": "text",
-        "residual_price_nano_per_kwh": "bigint",
-        "surplus_price_nano_per_kwh": "bigint",
-        "valid_from": "bigint",
-    },
-    on={TariffAdopted: _tariff},
+    columns=_TARIFFS_COLUMNS,
+    on={TariffAdopted: copied(*_TARIFFS_COLUMNS)},
 )
 
 CREDIT_ALLOTMENTS = View(
@@ -171,7 +122,7 @@ CREDIT_ALLOTMENTS = View(
         "limit_micro": "bigint",
     },
     key=("issuer", "party", "market"),
-    on={CreditAllotted: _credit},
+    on={CreditAllotted: copied("issuer", "party", "market", "currency", "limit_micro")},
 )
 
 VIEWS = (LEDGERS, LEDGER, ACCRUALS, TARIFFS, CREDIT_ALLOTMENTS, *DOCUMENT_VIEWS)

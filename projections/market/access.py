@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from projections.view import Mode, Row, View
+from projections.view import Mode, Row, View, copied, fields_of
 from schemas.envelope import Recorded
 from schemas.market.events import (
     CapabilityRecorded,
@@ -17,93 +17,38 @@ from schemas.market.events import (
 
 
 def _rules(fact: Recorded[RuleSetAdopted]) -> Iterable[Row]:
-    adopted, rules = fact.body, fact.body.rules
-    yield {
-        "market": adopted.market,
-        "version": adopted.version,
-        "effective_from": adopted.effective_from,
-        "zone": rules.zone,
-        "operator": rules.operator,
-        "currency": rules.currency,
-        "interval_min": rules.interval_min,
-        "opening_lead_min": rules.opening_lead_min,
-        "gate_lead_min": rules.gate_lead_min,
-        "tick_nano_per_kwh": rules.tick_nano_per_kwh,
-        "lot_wh": rules.lot_wh,
-        "max_quantity_wh": rules.max_quantity_wh,
-        "min_price_nano_per_kwh": rules.min_price_nano_per_kwh,
-        "max_price_nano_per_kwh": rules.max_price_nano_per_kwh,
-        "self_trade": rules.self_trade.value,
-        "assumed_price_nano_per_kwh": rules.assumed_price_nano_per_kwh,
-        "points_per_kwh": rules.points_per_kwh,
-        "book_delivery_mode": rules.book_delivery_mode.value,
-        "approval_deadline_min": rules.approval_deadline_min,
-    }
-
-
-def _session(fact: Recorded[SessionOpened]) -> Iterable[Row]:
-    session = fact.body
-    yield {
-        "market": session.market,
-        "zone": session.zone,
-        "first_start_at": session.first_start_at,
-        "intervals": session.intervals,
-        "interval_min": session.interval_min,
-        "rules_version": session.rules_version,
-    }
-
-
-def _gate(fact: Recorded[GateClosed]) -> Iterable[Row]:
-    gate = fact.body
-    yield {
-        "market": gate.market,
-        "delivery_start_at": gate.delivery_start_at,
-        "interval_min": gate.interval_min,
-        "resting": gate.resting,
-    }
-
-
-def _participant(fact: Recorded[ParticipantAdmitted]) -> Iterable[Row]:
-    yield {"market": fact.body.market, "party": fact.body.party}
-
-
-def _capability(fact: Recorded[CapabilityRecorded]) -> Iterable[Row]:
-    capability = fact.body
-    yield {
-        "market": capability.market,
-        "connection": capability.connection,
-        "party": capability.party,
-        "injection_w": capability.injection_w,
-        "resources": list(capability.resources),
-    }
-
-
-def _credit(fact: Recorded[CreditRecorded]) -> Iterable[Row]:
-    credit = fact.body
-    yield {
-        "market": credit.market,
-        "party": credit.party,
-        "currency": credit.currency,
-        "limit_micro": credit.limit_micro,
-    }
-
-
-def _settled(fact: Recorded[DeliverySettled]) -> Iterable[Row]:
-    yield {"market": fact.body.market, "from_at": fact.body.from_at, "to_at": fact.body.to_at}
+    adopted = fact.body
+    yield {**fields_of(adopted, "market", "version", "effective_from"), **fields_of(adopted.rules, *_RULES_COLUMNS)}
 
 
 def _refused(fact: Recorded[CommandRefused]) -> Iterable[Row]:
     refused = fact.body
     yield {
         "market": fact.key,
-        "command": refused.command,
-        "subject": refused.subject,
-        "party": refused.party,
-        "reason": refused.reason.value,
+        **fields_of(refused, "command", "subject", "party", "reason"),
         "limit_value": refused.limit,
         "found_value": refused.found,
     }
 
+
+_RULES_COLUMNS = {
+    "zone": "text",
+    "operator": "text",
+    "currency": "text",
+    "interval_min": "bigint",
+    "opening_lead_min": "bigint",
+    "gate_lead_min": "bigint",
+    "tick_nano_per_kwh": "bigint",
+    "lot_wh": "bigint",
+    "max_quantity_wh": "bigint",
+    "min_price_nano_per_kwh": "bigint",
+    "max_price_nano_per_kwh": "bigint",
+    "self_trade": "text",
+    "assumed_price_nano_per_kwh": "bigint",
+    "points_per_kwh": "bigint",
+    "book_delivery_mode": "text",
+    "approval_deadline_min": "bigint",
+}
 
 MARKET_RULES = View(
     name="market_rules",
@@ -112,40 +57,27 @@ MARKET_RULES = View(
         "market": "text",
         "version": "bigint",
         "effective_from": "bigint",
-        "zone": "text",
-        "operator": "text",
-        "currency": "text",
-        "interval_min": "bigint",
-        "opening_lead_min": "bigint",
-        "gate_lead_min": "bigint",
-        "tick_nano_per_kwh": "bigint",
-        "lot_wh": "bigint",
-        "max_quantity_wh": "bigint",
-        "min_price_nano_per_kwh": "bigint",
-        "max_price_nano_per_kwh": "bigint",
-        "self_trade": "text",
-        "assumed_price_nano_per_kwh": "bigint",
-        "points_per_kwh": "bigint",
-        "book_delivery_mode": "text",
-        "approval_deadline_min": "bigint",
+        **_RULES_COLUMNS,
     },
     indexes=("market",),
     on={RuleSetAdopted: _rules},
 )
 
+_SESSIONS_COLUMNS = {
+    "market": "text",
+    "zone": "text",
+    "first_start_at": "bigint",
+    "intervals": "bigint",
+    "interval_min": "bigint",
+    "rules_version": "bigint",
+}
+
 SESSIONS = View(
     name="sessions",
     mode=Mode.CURRENT,
-    columns={
-        "market": "text",
-        "zone": "text",
-        "first_start_at": "bigint",
-        "intervals": "bigint",
-        "interval_min": "bigint",
-        "rules_version": "bigint",
-    },
+    columns=_SESSIONS_COLUMNS,
     key=("market", "first_start_at"),
-    on={SessionOpened: _session},
+    on={SessionOpened: copied(*_SESSIONS_COLUMNS)},
 )
 
 GATES = View(
@@ -153,7 +85,7 @@ GATES = View(
     mode=Mode.CURRENT,
     columns={"market": "text", "delivery_start_at": "bigint", "interval_min": "bigint", "resting": "bigint"},
     key=("market", "delivery_start_at"),
-    on={GateClosed: _gate},
+    on={GateClosed: copied("market", "delivery_start_at", "interval_min", "resting")},
 )
 """The gates that are closed, when (`at`), and how many orders rested then."""
 
@@ -162,7 +94,7 @@ PARTICIPANTS = View(
     mode=Mode.CURRENT,
     columns={"market": "text", "party": "text"},
     key=("market", "party"),
-    on={ParticipantAdmitted: _participant},
+    on={ParticipantAdmitted: copied("market", "party")},
 )
 
 CAPABILITIES = View(
@@ -176,7 +108,7 @@ CAPABILITIES = View(
         "resources": "text[]",
     },
     key=("market", "connection"),
-    on={CapabilityRecorded: _capability},
+    on={CapabilityRecorded: copied("market", "connection", "party", "injection_w", "resources")},
 )
 
 CREDITS = View(
@@ -184,14 +116,14 @@ CREDITS = View(
     mode=Mode.CURRENT,
     columns={"market": "text", "party": "text", "currency": "text", "limit_micro": "bigint"},
     key=("market", "party"),
-    on={CreditRecorded: _credit},
+    on={CreditRecorded: copied("market", "party", "currency", "limit_micro")},
 )
 
 SETTLED_DELIVERIES = View(
     name="settled_deliveries",
     mode=Mode.HISTORY,
     columns={"market": "text", "from_at": "bigint", "to_at": "bigint"},
-    on={DeliverySettled: _settled},
+    on={DeliverySettled: copied("market", "from_at", "to_at")},
 )
 
 MARKET_REFUSALS = View(

@@ -1,64 +1,35 @@
 """Metering points and their readings: every batch that ever stood, and the newest value of each interval."""
 
-from collections.abc import Iterable
-
-from projections.view import Mode, Question, Row, SqlView, View
-from schemas.envelope import Recorded
+from projections.view import Mode, Question, SqlView, View, copied
 from schemas.meter.events import MeteringPointRegistered, ReadingsRecorded
-
-
-def _point(fact: Recorded[MeteringPointRegistered]) -> Iterable[Row]:
-    point = fact.body
-    yield {
-        "metering_point": point.metering_point,
-        "connection": point.connection,
-        "meter_kind": point.meter_kind.value,
-        "interval_min": point.interval_min,
-    }
-
-
-def _batch(fact: Recorded[ReadingsRecorded]) -> Iterable[Row]:
-    batch = fact.body
-    yield {
-        "metering_point": batch.metering_point,
-        "connection": batch.connection,
-        "meter_kind": batch.meter_kind.value,
-        "source": batch.source,
-        "batch": batch.batch,
-        "direction": batch.direction.value,
-        "start_at": batch.start_at,
-        "interval_min": batch.interval_min,
-        "quality": batch.quality.value,
-        "version": batch.version,
-        "energy_wh": list(batch.energy_wh),
-    }
-
 
 METERING_POINTS = View(
     name="metering_points",
     mode=Mode.CURRENT,
     columns={"metering_point": "text", "connection": "text", "meter_kind": "text", "interval_min": "bigint"},
     key=("metering_point",),
-    on={MeteringPointRegistered: _point},
+    on={MeteringPointRegistered: copied("metering_point", "connection", "meter_kind", "interval_min")},
 )
+
+_READINGS_COLUMNS = {
+    "metering_point": "text",
+    "connection": "text",
+    "meter_kind": "text",
+    "source": "text",
+    "batch": "text",
+    "direction": "text",
+    "start_at": "bigint",
+    "interval_min": "bigint",
+    "quality": "text",
+    "version": "bigint",
+    "energy_wh": "bigint[]",
+}
 
 READINGS = View(
     name="readings",
     mode=Mode.HISTORY,
-    columns={
-        "metering_point": "text",
-        "connection": "text",
-        "meter_kind": "text",
-        "source": "text",
-        "batch": "text",
-        "direction": "text",
-        "start_at": "bigint",
-        "interval_min": "bigint",
-        "quality": "text",
-        "version": "bigint",
-        "energy_wh": "bigint[]",
-    },
-    on={ReadingsRecorded: _batch},
+    columns=_READINGS_COLUMNS,
+    on={ReadingsRecorded: copied(*_READINGS_COLUMNS)},
     indexes=("metering_point, direction, start_at",),
 )
 

@@ -2,13 +2,9 @@
 
 from collections.abc import Iterable
 
-from projections.view import Mode, Question, Row, View
+from projections.view import Mode, Question, Row, View, copied
 from schemas.envelope import Recorded
 from schemas.party.events import MarketApplied, MembershipApplied, PartyRegistered
-
-
-def _registered(fact: Recorded[PartyRegistered]) -> Iterable[Row]:
-    yield {"party": fact.body.party, "roles": [role.value for role in fact.body.roles]}
 
 
 def _membership(fact: Recorded[MembershipApplied]) -> Iterable[Row]:
@@ -24,7 +20,7 @@ PARTIES = View(
     mode=Mode.CURRENT,
     columns={"party": "text", "roles": "text[]"},
     key=("party",),
-    on={PartyRegistered: _registered},
+    on={PartyRegistered: copied("party", "roles")},
 )
 
 APPLICATIONS = View(

@@ -6,7 +6,7 @@ was abandoned, stand there too.
 
 from collections.abc import Iterable
 
-from projections.view import Mode, Question, Row, SqlView, View
+from projections.view import Mode, Question, Row, SqlView, View, copied, fields_of
 from schemas.envelope import Recorded
 from schemas.programme.events import (
     EventCalled,
@@ -26,44 +26,21 @@ from schemas.programme.events import (
 def _terms(fact: Recorded[TermsAdopted]) -> Iterable[Row]:
     terms, method = fact.body.terms, fact.body.terms.baseline
     yield {
-        "programme": fact.body.programme,
-        "version": fact.body.version,
-        "operator": terms.operator,
-        "zone": terms.zone,
-        "currency": terms.currency,
-        "interval_min": terms.interval_min,
-        "min_notice_min": terms.min_notice_min,
-        "incentive_nano_per_kwh": terms.incentive_nano_per_kwh,
-        "netting": terms.netting.value,
+        **fields_of(fact.body, "programme", "version"),
+        **fields_of(terms, "operator", "zone", "currency", "interval_min", "min_notice_min"),
+        **fields_of(terms, "incentive_nano_per_kwh", "netting"),
         "method": method.name,
         "method_version": method.version,
         "calendar": method.calendar,
     }
 
 
-def _enrolled(fact: Recorded[SiteEnrolled]) -> Iterable[Row]:
-    site = fact.body
-    yield {
-        "programme": site.programme,
-        "connection": site.connection,
-        "party": site.party,
-        "metering_point": site.metering_point,
-        "reduction_w": site.reduction_w,
-    }
-
-
 def _called(fact: Recorded[EventCalled]) -> Iterable[Row]:
-    called = fact.body
     yield {
-        "event": called.event,
-        "programme": called.programme,
-        "terms_version": called.terms_version,
+        **fields_of(fact.body, "event", "programme", "terms_version", "start_at", "end_at", "target_w"),
         "state": "called",
-        "start_at": called.start_at,
-        "end_at": called.end_at,
-        "target_w": called.target_w,
         "unserved_w": 0,
-        "sites": len(called.connections),
+        "sites": len(fact.body.connections),
         "set_points_version": 1,
         "measurement": "none",
     }
@@ -79,102 +56,42 @@ def _assigned_event(fact: Recorded[SetPointsAssigned]) -> Iterable[Row]:
     }
 
 
-def _started(fact: Recorded[EventStarted]) -> Iterable[Row]:
-    yield {"event": fact.body.event, "state": "started"}
-
-
-def _completed(fact: Recorded[EventCompleted]) -> Iterable[Row]:
-    yield {"event": fact.body.event, "state": "completed"}
-
-
-def _measuring(fact: Recorded[MeasurementStarted]) -> Iterable[Row]:
-    yield {"event": fact.body.event, "measurement": "running"}
-
-
 def _measured(fact: Recorded[MeasurementCompleted]) -> Iterable[Row]:
     yield {"event": fact.body.event, "measurement": "completed", "measured_version": fact.body.version}
 
 
-def _abandoned(fact: Recorded[MeasurementAbandoned]) -> Iterable[Row]:
-    yield {"event": fact.body.event, "measurement": "abandoned"}
-
-
 def _notified(fact: Recorded[EventCalled]) -> Iterable[Row]:
-    called = fact.body
-    for connection, party, set_point_w in zip(called.connections, called.parties, called.set_points_w, strict=True):
-        yield _notification(called.programme, called.event, 1, connection, party, set_point_w)
+    return _notifications(fact.body, 1)
 
 
 def _assigned(fact: Recorded[SetPointsAssigned]) -> Iterable[Row]:
-    new = fact.body
-    for connection, party, set_point_w in zip(new.connections, new.parties, new.set_points_w, strict=True):
-        yield _notification(new.programme, new.event, new.version, connection, party, set_point_w)
+    return _notifications(fact.body, fact.body.version)
 
 
-def _opted_out(fact: Recorded[SiteOptedOut]) -> Iterable[Row]:
-    out = fact.body
-    yield _notification(out.programme, out.event, out.version, out.connection, out.party, 0, opted_out=True)
-
-
-def _notification(
-    programme: str,
-    event: str,
-    version: int,
-    connection: str,
-    party: str,
-    set_point_w: int,
-    opted_out: bool = False,
-) -> Row:
-    return {
-        "programme": programme,
-        "event": event,
-        "version": version,
-        "connection": connection,
-        "party": party,
-        "set_point_w": set_point_w,
-        "opted_out": opted_out,
-    }
-
-
-def _performed(fact: Recorded[PerformanceRecorded]) -> Iterable[Row]:
-    part = fact.body
-    for site in part.sites:
+def _notifications(asked: EventCalled | SetPointsAssigned, version: int) -> Iterable[Row]:
+    for connection, party, set_point_w in zip(asked.connections, asked.parties, asked.set_points_w, strict=True):
         yield {
-            "programme": part.programme,
-            "measurement": part.measurement,
-            "event": part.event,
-            "version": part.version,
-            "part": part.part,
-            "operator": part.operator,
-            "zone": part.zone,
-            "currency": part.currency,
-            "incentive_nano_per_kwh": part.incentive_nano_per_kwh,
-            "start_at": part.start_at,
-            "interval_min": part.interval_min,
-            "connection": site.connection,
-            "party": site.party,
-            "status": site.status.value,
-            "reference_days": list(site.reference_days),
-            "excluded_days": list(site.excluded_days),
-            "exclusion_reasons": list(site.exclusion_reasons),
-            "baseline_wh": list(site.baseline_wh),
-            "metered_wh": list(site.metered_wh),
-            "response_wh": list(site.response_wh),
-            "paid_wh": site.paid_wh,
+            "programme": asked.programme,
+            "event": asked.event,
+            "version": version,
+            "connection": connection,
+            "party": party,
+            "set_point_w": set_point_w,
+            "opted_out": False,
         }
 
 
-def _totals(fact: Recorded[MeasurementCompleted]) -> Iterable[Row]:
-    done = fact.body
-    yield {
-        "programme": done.programme,
-        "measurement": done.measurement,
-        "event": done.event,
-        "version": done.version,
-        "sites": done.sites,
-        "response_wh": done.response_wh,
-        "paid_wh": done.paid_wh,
+def _performed(fact: Recorded[PerformanceRecorded]) -> Iterable[Row]:
+    of_part = {
+        **fields_of(fact.body, "programme", "measurement", "event", "version", "part", "operator", "zone", "currency"),
+        **fields_of(fact.body, "incentive_nano_per_kwh", "start_at", "interval_min"),
     }
+    for site in fact.body.sites:
+        yield {
+            **of_part,
+            **fields_of(site, "connection", "party", "status", "reference_days", "excluded_days", "exclusion_reasons"),
+            **fields_of(site, "baseline_wh", "metered_wh", "response_wh", "paid_wh"),
+        }
 
 
 PROGRAMMES = View(
@@ -209,7 +126,7 @@ ENROLMENTS = View(
         "reduction_w": "bigint",
     },
     key=("programme", "connection"),
-    on={SiteEnrolled: _enrolled},
+    on={SiteEnrolled: copied("programme", "connection", "party", "metering_point", "reduction_w")},
 )
 
 DR_EVENTS = View(
@@ -233,11 +150,11 @@ DR_EVENTS = View(
     on={
         EventCalled: _called,
         SetPointsAssigned: _assigned_event,
-        EventStarted: _started,
-        EventCompleted: _completed,
-        MeasurementStarted: _measuring,
+        EventStarted: copied("event", state="started"),
+        EventCompleted: copied("event", state="completed"),
+        MeasurementStarted: copied("event", measurement="running"),
         MeasurementCompleted: _measured,
-        MeasurementAbandoned: _abandoned,
+        MeasurementAbandoned: copied("event", measurement="abandoned"),
     },
 )
 
@@ -253,7 +170,11 @@ NOTIFICATIONS = View(
         "set_point_w": "bigint",
         "opted_out": "boolean",
     },
-    on={EventCalled: _notified, SetPointsAssigned: _assigned, SiteOptedOut: _opted_out},
+    on={
+        EventCalled: _notified,
+        SetPointsAssigned: _assigned,
+        SiteOptedOut: copied("programme", "event", "version", "connection", "party", set_point_w=0, opted_out=True),
+    },
     indexes=("party", "event"),
 )
 
@@ -287,19 +208,21 @@ PERFORMANCES = View(
     indexes=("zone, start_at", "event"),
 )
 
+_MEASUREMENTS_COLUMNS = {
+    "programme": "text",
+    "measurement": "text",
+    "event": "text",
+    "version": "bigint",
+    "sites": "bigint",
+    "response_wh": "bigint",
+    "paid_wh": "bigint",
+}
+
 MEASUREMENTS = View(
     name="measurements",
     mode=Mode.HISTORY,
-    columns={
-        "programme": "text",
-        "measurement": "text",
-        "event": "text",
-        "version": "bigint",
-        "sites": "bigint",
-        "response_wh": "bigint",
-        "paid_wh": "bigint",
-    },
-    on={MeasurementCompleted: _totals},
+    columns=_MEASUREMENTS_COLUMNS,
+    on={MeasurementCompleted: copied(*_MEASUREMENTS_COLUMNS)},
     indexes=("event", "measurement"),
 )
 

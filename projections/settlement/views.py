@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from projections.view import Mode, Question, Row, SqlView, View
+from projections.view import Mode, Question, Row, SqlView, View, copied, fields_of
 from schemas.envelope import Recorded
 from schemas.settlement.events import (
     LinesPosted,
@@ -15,38 +15,18 @@ from schemas.settlement.events import (
 
 
 def _started(fact: Recorded[RunStarted]) -> Iterable[Row]:
-    run = fact.body
     yield {
-        "area": run.area,
-        "run": run.run,
-        "number": run.number,
-        "run_type": run.run_type.value,
+        **fields_of(fact.body, "area", "run", "number", "run_type", "starter", "from_at", "to_at", "interval_min"),
+        **fields_of(fact.body, "cutoff_tick", "currency", "operator", "imbalance_series", "markets", "deadline_at"),
         "status": "started",
-        "starter": run.starter,
-        "from_at": run.from_at,
-        "to_at": run.to_at,
-        "interval_min": run.interval_min,
-        "cutoff_tick": run.cutoff_tick,
-        "currency": run.currency,
-        "operator": run.operator,
-        "imbalance_series": run.imbalance_series,
-        "markets": list(run.markets),
-        "deadline_at": run.deadline_at,
     }
 
 
 def _completed(fact: Recorded[RunCompleted]) -> Iterable[Row]:
-    run = fact.body
     yield {
-        "run": run.run,
+        **fields_of(fact.body, "run", "parts", "connections", "lines"),
+        **fields_of(fact.body, "shared_wh", "delivered_wh", "residual_wh", "surplus_wh"),
         "status": "completed",
-        "parts": run.parts,
-        "connections": run.connections,
-        "lines": run.lines,
-        "shared_wh": run.shared_wh,
-        "delivered_wh": run.delivered_wh,
-        "residual_wh": run.residual_wh,
-        "surplus_wh": run.surplus_wh,
     }
 
 
@@ -55,78 +35,30 @@ def _failed(fact: Recorded[RunFailed]) -> Iterable[Row]:
     yield {"run": run.run, "status": "failed", "failure": run.reason.value, "missing": run.missing}
 
 
-def _posted(fact: Recorded[RunPosted]) -> Iterable[Row]:
-    run = fact.body
-    yield {
-        "run": run.run,
-        "status": "posted",
-        "approver": run.approver,
-        "differing_lines": run.differing_lines,
-    }
-
-
 def _lines(fact: Recorded[RunPartRecorded]) -> Iterable[Row]:
-    part = fact.body
-    for line in part.lines:
+    of_run = fields_of(fact.body, "area", "run", "number", "from_at", "interval_min", "currency")
+    for line in fact.body.lines:
         yield {
-            "area": part.area,
-            "run": part.run,
-            "number": part.number,
-            "from_at": part.from_at,
-            "interval_min": part.interval_min,
-            "currency": part.currency,
-            "line": line.line,
-            "kind": line.kind.value,
-            "party": line.party,
-            "connection": line.connection,
-            "counterparty": line.counterparty,
-            "reference": line.reference,
-            "first_interval": line.first_interval,
-            "energy_wh": list(line.energy_wh),
+            **of_run,
+            **fields_of(line, "line", "kind", "party", "connection", "counterparty", "reference", "first_interval"),
+            **fields_of(line, "energy_wh", "settled_wh", "price_nano_per_kwh", "amount_micro", "points_micro"),
             "total_wh": sum(line.energy_wh),
-            "settled_wh": line.settled_wh,
-            "price_nano_per_kwh": line.price_nano_per_kwh,
-            "amount_micro": line.amount_micro,
-            "points_micro": line.points_micro,
         }
 
 
 def _balances(fact: Recorded[RunPartRecorded]) -> Iterable[Row]:
-    part = fact.body
-    for balance in part.balances:
-        yield {
-            "area": part.area,
-            "run": part.run,
-            "number": part.number,
-            "from_at": part.from_at,
-            "interval_min": part.interval_min,
-            "connection": balance.connection,
-            "party": balance.party,
-            "import_wh": list(balance.import_wh),
-            "export_wh": list(balance.export_wh),
-        }
+    of_run = fields_of(fact.body, "area", "run", "number", "from_at", "interval_min")
+    for balance in fact.body.balances:
+        yield {**of_run, **fields_of(balance, "connection", "party", "import_wh", "export_wh")}
 
 
 def _postings(fact: Recorded[LinesPosted]) -> Iterable[Row]:
-    posted = fact.body
-    for line in posted.lines:
+    of_slice = fields_of(fact.body, "area", "run", "number", "slice", "counterparty", "from_at", "to_at", "currency")
+    for line in fact.body.lines:
         yield {
-            "area": posted.area,
-            "run": posted.run,
-            "number": posted.number,
-            "slice": posted.slice,
-            "from_at": posted.from_at,
-            "to_at": posted.to_at,
-            "currency": posted.currency,
-            "line": line.line,
-            "kind": line.kind.value,
-            "party": line.party,
-            "connection": line.connection,
-            "counterparty": posted.counterparty,
-            "reference": line.reference,
-            "energy_wh": line.energy_wh,
-            "amount_micro": line.amount_micro,
-            "points_micro": line.points_micro,
+            **of_slice,
+            **fields_of(line, "line", "kind", "party", "connection", "reference"),
+            **fields_of(line, "energy_wh", "amount_micro", "points_micro"),
         }
 
 
@@ -162,7 +94,12 @@ RUNS = View(
         "missing": "text",
     },
     key=("run",),
-    on={RunStarted: _started, RunCompleted: _completed, RunFailed: _failed, RunPosted: _posted},
+    on={
+        RunStarted: _started,
+        RunCompleted: _completed,
+        RunFailed: _failed,
+        RunPosted: copied("run", "approver", "differing_lines", status="posted"),
+    },
 )
 
 SETTLEMENT_LINES = View(

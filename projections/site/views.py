@@ -1,9 +1,6 @@
 """Grid connection points, their resources, their memberships in communities, and who may use their capability."""
 
-from collections.abc import Iterable
-
-from projections.view import Mode, Question, Row, View
-from schemas.envelope import Recorded
+from projections.view import Mode, Question, View, copied
 from schemas.site.events import (
     CapabilityAllotted,
     ConnectionRegistered,
@@ -12,89 +9,24 @@ from schemas.site.events import (
     SharingJoined,
 )
 
-
-def _connection(fact: Recorded[ConnectionRegistered]) -> Iterable[Row]:
-    site = fact.body
-    yield {
-        "connection": site.connection,
-        "zone": site.zone,
-        "customer": site.customer,
-        "supplier": site.supplier,
-        "off_taker": site.off_taker,
-        "balance_responsible": site.balance_responsible,
-        "metering_point": site.metering_point,
-        "interval_min": site.interval_min,
-        "connection_w": site.connection_w,
-        "valid_from": site.valid_from,
-    }
-
-
-def _registered(fact: Recorded[ResourceRegistered]) -> Iterable[Row]:
-    resource = fact.body
-    yield {
-        "resource": resource.resource,
-        "connection": resource.connection,
-        "customer": resource.customer,
-        "type": resource.type.value,
-        "rated_power_w": resource.rated_power_w,
-        "capacity_wh": resource.capacity_wh,
-        "metering_point": resource.metering_point,
-        "status": "registered",
-    }
-
-
-def _verified(fact: Recorded[ResourceVerified]) -> Iterable[Row]:
-    resource = fact.body
-    yield {
-        "resource": resource.resource,
-        "connection": resource.connection,
-        "verified_power_w": resource.verified_power_w,
-        "status": "verified",
-    }
-
-
-def _joined(fact: Recorded[SharingJoined]) -> Iterable[Row]:
-    joined = fact.body
-    yield {
-        "connection": joined.connection,
-        "customer": joined.customer,
-        "metering_point": joined.metering_point,
-        "community": joined.community,
-        "factor_ppm": joined.factor_ppm,
-        "valid_from": joined.valid_from,
-    }
-
-
-def _allotted(fact: Recorded[CapabilityAllotted]) -> Iterable[Row]:
-    allotted = fact.body
-    yield {
-        "connection": allotted.connection,
-        "customer": allotted.customer,
-        "metering_point": allotted.metering_point,
-        "purpose": allotted.purpose.value,
-        "target": allotted.target,
-        "injection_w": allotted.injection_w,
-        "reduction_w": allotted.reduction_w,
-        "resources": list(allotted.resources),
-    }
-
+_CONNECTIONS_COLUMNS = {
+    "connection": "text",
+    "zone": "text",
+    "customer": "text",
+    "supplier": "text",
+    "off_taker": "text",
+    "balance_responsible": "text",
+    "metering_point": "text",
+    "interval_min": "bigint",
+    "connection_w": "bigint",
+    "valid_from": "bigint",
+}
 
 CONNECTIONS = View(
     name="connections",
     mode=Mode.HISTORY,
-    columns={
-        "connection": "text",
-        "zone": "text",
-        "customer": "text",
-        "supplier": "text",
-        "off_taker": "text",
-        "balance_responsible": "text",
-        "metering_point": "text",
-        "interval_min": "bigint",
-        "connection_w": "bigint",
-        "valid_from": "bigint",
-    },
-    on={ConnectionRegistered: _connection},
+    columns=_CONNECTIONS_COLUMNS,
+    on={ConnectionRegistered: copied(*_CONNECTIONS_COLUMNS)},
     indexes=("connection", "zone"),
 )
 
@@ -114,39 +46,55 @@ RESOURCES = View(
     },
     # The connection names its resources; two connections may use the same name.
     key=("connection", "resource"),
-    on={ResourceRegistered: _registered, ResourceVerified: _verified},
+    on={
+        ResourceRegistered: copied(
+            "resource",
+            "connection",
+            "customer",
+            "type",
+            "rated_power_w",
+            "capacity_wh",
+            "metering_point",
+            status="registered",
+        ),
+        ResourceVerified: copied("resource", "connection", "verified_power_w", status="verified"),
+    },
 )
+
+_SHARING_MEMBERSHIPS_COLUMNS = {
+    "connection": "text",
+    "customer": "text",
+    "metering_point": "text",
+    "community": "text",
+    "factor_ppm": "bigint",
+    "valid_from": "bigint",
+}
 
 SHARING_MEMBERSHIPS = View(
     name="sharing_memberships",
     mode=Mode.HISTORY,
-    columns={
-        "connection": "text",
-        "customer": "text",
-        "metering_point": "text",
-        "community": "text",
-        "factor_ppm": "bigint",
-        "valid_from": "bigint",
-    },
-    on={SharingJoined: _joined},
+    columns=_SHARING_MEMBERSHIPS_COLUMNS,
+    on={SharingJoined: copied(*_SHARING_MEMBERSHIPS_COLUMNS)},
     indexes=("connection", "community"),
 )
+
+_CAPABILITY_ALLOTMENTS_COLUMNS = {
+    "connection": "text",
+    "customer": "text",
+    "metering_point": "text",
+    "purpose": "text",
+    "target": "text",
+    "injection_w": "bigint",
+    "reduction_w": "bigint",
+    "resources": "text[]",
+}
 
 CAPABILITY_ALLOTMENTS = View(
     name="capability_allotments",
     mode=Mode.CURRENT,
-    columns={
-        "connection": "text",
-        "customer": "text",
-        "metering_point": "text",
-        "purpose": "text",
-        "target": "text",
-        "injection_w": "bigint",
-        "reduction_w": "bigint",
-        "resources": "text[]",
-    },
+    columns=_CAPABILITY_ALLOTMENTS_COLUMNS,
     key=("connection", "purpose", "target"),
-    on={CapabilityAllotted: _allotted},
+    on={CapabilityAllotted: copied(*_CAPABILITY_ALLOTMENTS_COLUMNS)},
 )
 
 VIEWS = (CONNECTIONS, RESOURCES, SHARING_MEMBERSHIPS, CAPABILITY_ALLOTMENTS)
