@@ -77,7 +77,11 @@ class EventLog(Protocol):
     """Events, one writer per partition."""
 
     async def create(self, partitions: Sequence[Partition]) -> None:
-        """Makes the partitions exist; says nothing when they do already."""
+        """Makes the partitions of each family exist up to the highest number; says nothing when they do already.
+
+        Raises:
+            LogUnavailable: a family exists with another number of partitions, which is part of the record.
+        """
 
     async def claim(self, partition: Partition) -> Owner:
         """Becomes the writer: every earlier owner fails at its next append, also one in flight.
@@ -100,7 +104,11 @@ class CommandLog(Protocol):
     """Commands: many writers, no owner, at least once, in order per sender and partition."""
 
     async def create(self, partitions: Sequence[Partition]) -> None:
-        """Makes the partitions exist; says nothing when they do already."""
+        """Makes the partitions of each family exist up to the highest number; says nothing when they do already.
+
+        Raises:
+            LogUnavailable: a family exists with another number of partitions, which is part of the record.
+        """
 
     async def send(self, commands: Sequence[tuple[Partition, NewRecord]], deadline: float) -> None:
         """Writes the commands in order; when it returns they are stored.

@@ -21,6 +21,7 @@ from domain.policies.table import POLICIES
 from domain.programme.calc_baseline import CALCULATION as BASELINE
 from domain.settlement.calc_run import CALCULATION as RUN
 from gateways.door import Door
+from infra.deployment import REBUILT, InvalidDeployment, checked
 from infra.embedded.memory import MemoryCommandLog, MemoryEventLog, MemoryStore
 from infra.embedded.postgres import PostgresCommandLog, PostgresEventLog
 from infra.kafka.broker import Broker, LocalBroker, LocalBrokerError, find_broker
@@ -116,6 +117,7 @@ def open_vault(dsn: str, key_file: Path) -> Vault:
 FAILURES: tuple[type[Exception], ...] = (
     ChainBroken,
     DatabaseUnreachable,
+    InvalidDeployment,
     LocalBrokerError,
     LocalPostgresError,
     LogUnavailable,
@@ -138,7 +140,7 @@ class App:
     """
 
     def __init__(self, backend: Backend, dsn: str, deployment: str, partitions: int = 1) -> None:
-        self._backend, self._dsn, self._deployment = backend, dsn, deployment
+        self._backend, self._dsn, self._deployment = backend, dsn, checked(deployment)
         self.codec: Codec = load_codec()
         self._counts: Mapping[str, int] = dict.fromkeys(FAMILIES, partitions)
         self.partitions = tuple(Partition(family, n) for family in FAMILIES for n in range(partitions))
@@ -199,7 +201,7 @@ class App:
 
     async def verify_projections(self) -> dict[str, tuple[str, str]]:
         """Rebuilds every view from the log in a schema of its own; returns the tables that differ (live, rebuilt)."""
-        rebuilt = self._store(f"{self._deployment}_rebuilt")
+        rebuilt = self._store(f"{self._deployment}{REBUILT}")
         await rebuilt.drop()
         await rebuilt.start()
         try:

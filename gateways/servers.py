@@ -1,8 +1,9 @@
 """Which servers a deployment in a data folder runs on: the folder remembers its name and its local servers."""
 
+import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,11 +30,20 @@ class Servers:
 
 
 def deployment_name(folder: Path) -> str:
-    """The name of the folder's deployment; drawn at random once, so that shared servers may know many."""
+    """The name of the folder's deployment; drawn at random once, so that shared servers may know many.
+
+    Of several processes that draw, all get the same; a crash leaves a whole name or none. Whether a deployment may
+    have the name is checked by what is made under it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     named = folder / _DEPLOYMENT
     if not named.exists():
-        named.write_text(f"gb_{secrets.token_hex(4)}\n")
+        name = f"gb_{secrets.token_hex(4)}"
+        drawn = folder / f"{_DEPLOYMENT}.{name}"
+        drawn.write_text(f"{name}\n")
+        with suppress(FileExistsError):  # somebody was faster: theirs is the name
+            os.link(drawn, named)
+        drawn.unlink()
     return named.read_text().strip()
 
 

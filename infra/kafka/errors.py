@@ -14,7 +14,7 @@ class PositionOutOfLog(LogUnavailable):
     """
 
 
-class TopicRefused(RuntimeError):
+class TopicRefused(LogUnavailable):
     """A topic exists and is not the one that was asked for. The message says what differs and what to do."""
 
 

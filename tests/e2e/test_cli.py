@@ -161,7 +161,7 @@ def test_send_says_by_its_exit_code_that_it_was_set_aside(monkeypatch: pytest.Mo
         (("RegisterParty", "{"), "eve", ("party.RegisterParty", "Invalid JSON")),
         (("RegisterParty", '{"roles": ["[/king]"]}'), "eve", ("party.RegisterParty.roles.0: expected", "[/king]")),
         (("RegisterParty", '{"roles": [], "since": 7}'), "eve", ("party.RegisterParty.since: expected no such field",)),
-        (("Register", "{}"), "eve", ("expected one of party.ApplyForMarket", "found party.Register")),
+        (("Register", "{}"), "eve", ("expected one of party.ApplyForMarket", "found 'party.Register'")),
         (REGISTER, "policy:eve", ("actor: expected a party or an operator, found 'policy:eve'",)),
     ],
 )
