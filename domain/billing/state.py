@@ -32,7 +32,8 @@ class Ledger:
     """State of one issuer.
 
     `slices` counts the facts that were accrued, in the currency `accrued_in` (also before the ledger is
-    opened); `documents` the numbers given; `periods` are the billed ones; `priced` are the beginnings of settlement periods that documents price by a tariff.
+    opened), `documents` the numbers given. `periods` are the billed ones; `priced` are the beginnings of
+    settlement periods that documents price by a tariff.
     """
 
     issuer: str
