@@ -86,6 +86,28 @@ async def attribution(app: App) -> Sequence[Mapping[str, Any]]:
     )
 
 
+async def flows(app: App) -> Sequence[Mapping[str, Any]]:
+    """From whom to whom the most energy went in the newest posted run of each area, and for how much."""
+    return await app.views(
+        f"""SELECT * FROM (
+              SELECT f.*, row_number() OVER (
+                  PARTITION BY f.area, f.cause ORDER BY f.energy_wh DESC, f.giver, f.taker) AS n
+              FROM energy_flows f JOIN ({_NEWEST_RUNS}) newest ON newest.run = f.run) ranked
+            WHERE n <= 2 ORDER BY area, cause, n""",
+        {},
+    )
+
+
+async def runs(app: App) -> Sequence[Mapping[str, Any]]:
+    """Every settlement run, with the number of lines that it posted."""
+    return await app.views(
+        """SELECT r.area, r.number, r.status, r.cutoff_tick, count(p.line) AS lines
+           FROM runs r LEFT JOIN posted_lines p USING (run)
+           GROUP BY r.area, r.number, r.status, r.cutoff_tick ORDER BY r.area, r.number""",
+        {},
+    )
+
+
 async def response(app: App) -> Sequence[Mapping[str, Any]]:
     """The measured response of the demand-response event, site by site."""
     return await app.views(

@@ -30,7 +30,9 @@ async def tell(app: App, vault: Vault, day: Day, found: Mapping[str, Any], conso
     )
     await _trades(app, console)
     await _attribution(app, console)
+    await _flows(app, console)
     await _response(app, day, console)
+    await _runs(app, console)
     await _bills(app, vault, day, console)
     line = await account.line_to_explain(app)
     console.rule("[bold]Why is that on the bill?")
@@ -59,6 +61,23 @@ async def _attribution(app: App, console: Console) -> None:
             row["area"], row["kind"].replace("_", " "), str(row["connections"]), _kwh(row["energy_wh"]), money
         )
     console.print(table)
+
+
+async def _flows(app: App, console: Console) -> None:
+    table = Table("from", "to", "by", "energy", "paid", title="Who got how much from whom: the largest of each kind")
+    for row in await account.flows(app):
+        paid = _money(row["amount_micro"], 6, row["currency"]) if row["amount_micro"] else "by tariff"
+        table.add_row(row["giver"], row["taker"], row["cause"], _kwh(row["energy_wh"]), paid)
+    console.print(table)
+
+
+async def _runs(app: App, console: Console) -> None:
+    table = Table("area", "run", "status", "knows ticks below", "lines posted", title="Settlement runs")
+    for row in await account.runs(app):
+        numbers = (row["number"], row["status"], row["cutoff_tick"], row["lines"])
+        table.add_row(row["area"], *map(str, numbers))
+    console.print(table)
+    console.print("A later run posts only what differs from the one before; what it replaces stays on the log.")
 
 
 async def _response(app: App, day: Day, console: Console) -> None:
