@@ -40,6 +40,8 @@ class Calculator:
         self._by_fact = {(w.calculation.family, w.calculation.on): w for w in wired}
         self._waiting: list[tuple[WiredCalculation, Recorded[Any]]] = []
         self._still = self._waiting
+        self.failures: list[str] = []
+        """Calculations that could not be computed, for whoever watches."""
 
     def offer(self, facts: Sequence[Recorded[Any]]) -> None:
         """Takes facts as they are read; those that start no calculation are passed over."""
@@ -91,7 +93,14 @@ class Calculator:
         calculation = wired.calculation
         actor = f"{CALCULATION}{calculation.name}"
         partitions = self._partitions[calculation.family]
-        return [
-            inside_command(self._codec, fact, actor, n, fact.key, body, calculation.family, partitions)
-            for n, body in enumerate(calculation.compute(fact, inputs))
-        ]
+        try:
+            return [
+                inside_command(self._codec, fact, actor, n, fact.key, body, calculation.family, partitions)
+                for n, body in enumerate(calculation.compute(fact, inputs))
+            ]
+        except Exception as error:
+            # Our own mistake, or numbers beyond every range: it must stop nobody else. No proposal comes, and
+            # the deadline that the decider keeps for it is the way out.
+            place = f"{fact.family}/{fact.partition} seq {fact.meta.seq}"
+            self.failures.append(f"{calculation.name} for {place}: {type(error).__name__}: {error}")
+            return []

@@ -7,9 +7,9 @@ repeats leave records of their own.) Free-running processes are made of the same
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from consumers.calculate import Calculator
 from consumers.clock import Clock
@@ -23,8 +23,19 @@ from schemas.catalog import is_runtime_record
 from schemas.codec import Codec
 from schemas.envelope import Moment, Recorded
 
+T = TypeVar("T")
+
 _CALCULATOR = "calculator"
 _WAIT_S = 1.0
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Runs side by side and waits for all of them, also when one fails: nobody may go on behind a new start."""
+    done = await asyncio.gather(*works, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in done if not isinstance(one, BaseException)]
 
 
 class Hints(Protocol):
@@ -76,7 +87,7 @@ class LockStep:
         self._alive, self._told, self._unprojected = True, set(self._owners), {}
         self._calculator.forget()
         with self._whole():
-            await asyncio.gather(*(owner.start() for owner in self._owners.values()))
+            await _all(owner.start() for owner in self._owners.values())
             await self._projector.start()
             calculated = await self._hints.hints(_CALCULATOR)
             for partition in self._owners:
@@ -107,7 +118,7 @@ class LockStep:
     async def stop(self) -> None:
         """Gives every partition up."""
         self._alive = False
-        await asyncio.gather(*(owner.stop() for owner in self._owners.values()))
+        await _all(owner.stop() for owner in self._owners.values())
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -155,8 +166,8 @@ class LockStep:
                     # Only this process sends in lock-step, so nobody else's partitions need be looked at.
                     told = [p for p in self._owners if p in self._told]
                     self._told.clear()
-                    await asyncio.gather(*(self._drain(self._owners[p]) for p in told))
-                    new = dict(zip(told, await asyncio.gather(*(self._read_new(p) for p in told)), strict=True))
+                    await _all(self._drain(self._owners[p]) for p in told)
+                    new = dict(zip(told, await _all(self._read_new(p) for p in told), strict=True))
                     await self._react(new)
                     seen += [f for facts in new.values() for f in facts if not is_runtime_record(f.body)]
                     continue

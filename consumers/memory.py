@@ -24,7 +24,7 @@ _JUDGED: Final = (
     SetAsideReason.EVOLVE_RAISED,
     SetAsideReason.TOO_MANY_EVENTS,
 )
-"""Reasons that answer a command for good. After any other one it may come again under the same id."""
+"""Reasons that answer a door's command for good. After any other one it may come again under the same id."""
 
 Cursor = tuple[str, str, int, int]
 """(actor, family, generation, partition) of commands from inside."""

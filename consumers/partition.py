@@ -113,16 +113,19 @@ class PartitionDecider:
         found = self._m.states.get(key)
         return self._decider.initial(key) if found is None else found
 
-    def probe(self) -> "PartitionDecider":
-        """A copy that sets nothing aside: deciding with it changes nothing here."""
-        twin = PartitionDecider(self.partition, self._partitions, self._decider, self._codec)
+    def probe(self, set_aside: Iterable[Poison] = ()) -> "PartitionDecider":
+        """A copy that sets only this aside: deciding with it changes nothing here."""
+        twin = PartitionDecider(self.partition, self._partitions, self._decider, self._codec, set_aside)
         twin._m = copy.deepcopy(self._m)
         return twin
 
     # -- back from records -------------------------------------------------------------------------
 
-    def restore(self, stored: StoredRecord) -> Recorded[Any]:
+    def restore(self, stored: StoredRecord, *, chained: bool = True) -> Recorded[Any]:
         """Takes one record of the partition, in order, into memory and returns it decoded.
+
+        Args:
+            chained: false for a verifier, which holds the chain over the whole log by itself.
 
         Raises:
             ChainBroken: the chain hash behind the records is not theirs, or a number is missing.
@@ -132,7 +135,7 @@ class PartitionDecider:
         place = f"{self.partition.family}/{self.partition.number} seq {fact.meta.seq}"
         headers = dict(stored.headers)
         self._chain.add(stored.key, stored.value)
-        if CHAIN in headers and headers[CHAIN] != self._chain.close():
+        if chained and CHAIN in headers and headers[CHAIN] != self._chain.close():
             raise ChainBroken(f"{place}: the chain hash differs; a record of this append was changed after writing")
         if fact.meta.seq != self._m.seq:
             raise ChainBroken(f"{place}: expected seq {self._m.seq}")
@@ -252,8 +255,11 @@ class PartitionDecider:
         except (EvolveFailed, MemoryError):
             raise
         except Exception as error:
-            self._aside(key, SetAsideReason.ADVANCE_RAISED, wish, type(error).__name__)
-            return
+            # What another family says is said once: it is decided all the same, as it would be after the tick
+            # that puts this key's time to sleep.
+            if meta.causation is None:
+                self._aside(key, SetAsideReason.ADVANCE_RAISED, wish, type(error).__name__)
+                return
         try:
             command = Command(key, meta, body)
             facts = list(self._decider.decide(self.state(key), command, self._m.time))
@@ -301,7 +307,7 @@ class PartitionDecider:
                 raise
             except Exception as error:
                 self._aside(key, SetAsideReason.ADVANCE_RAISED, TICK, type(error).__name__)
-        self._record("", TimePassed(tick.n, tick.at))
+        self._record("", TimePassed(tick.n, m.time.at))
 
     def _aside(self, key: str, reason: SetAsideReason, command: str, detail: str) -> None:
         subject = key if 0 < len(key) <= MAX_ID_LENGTH and key.isprintable() else "-"

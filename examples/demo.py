@@ -20,7 +20,7 @@ from examples.day import Day
 from examples.names import invented_name
 from examples.sample_files import SampleFileError
 from examples.world import SAMPLE
-from gateways.app import FAILURES, App, forget_local, open_vault, use_pinned_time_zones
+from gateways.app import FAILURES, App, forget_local, open_vault
 from gateways.servers import Servers, servers
 from infra.vault.vault import PersonalData, Vault
 
@@ -101,7 +101,6 @@ def main(
     console = Console(width=None if sys.stdout.isatty() else 110)
     started = time.monotonic()
     try:
-        use_pinned_time_zones()
         day = Day(sample)  # before anything is touched: of a damaged file nothing is recorded
         if fresh and data.exists():
             forget_local(data)

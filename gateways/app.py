@@ -47,7 +47,7 @@ CALCULATIONS: tuple[WiredCalculation, ...] = (
 def use_pinned_time_zones() -> None:
     """Time zone rules come from the package `tzdata` of the lock, not from what this machine happens to have.
 
-    To be called by every process at its entry: calculations on local days must not differ between machines.
+    Calculations on local days must not differ between machines.
     """
     zoneinfo.reset_tzpath(())
 
@@ -140,6 +140,7 @@ class App:
     """
 
     def __init__(self, backend: Backend, dsn: str, deployment: str, partitions: int = 1) -> None:
+        use_pinned_time_zones()
         self._backend, self._dsn, self._deployment = backend, dsn, checked(deployment)
         self.codec: Codec = load_codec()
         self._counts: Mapping[str, int] = dict.fromkeys(FAMILIES, partitions)

@@ -10,9 +10,12 @@ from typing import Annotated
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 INT64_MAX = 2**63 - 1
-_MAX_ENERGY_WH = 10**15
-_MAX_PRICE_NANO = 10**15
-_MAX_MONEY = 10**18
+# A value times a price, summed over a run's intervals, stays within 64 bits: 10¹⁰ Wh × 10¹² nano × 500.
+_MAX_ENERGY_WH = 10**10
+_MAX_ENERGY_SUM_WH = 10**18
+_MAX_PRICE_NANO = 10**12
+_MAX_MONEY = 5 * 10**18
+_MAX_POINTS_PER_KWH = 1_000
 _MAX_TIME_US = 4_102_444_800_000_000  # 2100-01-01
 
 MAX_ID_LENGTH = 96
@@ -28,7 +31,13 @@ Currency = Annotated[str, MinLen(3), MaxLen(6)]
 
 Count = Annotated[int, Ge(0), Le(INT64_MAX)]
 EnergyWh = Annotated[int, Ge(0), Le(_MAX_ENERGY_WH)]
-SignedEnergyWh = Annotated[int, Ge(-_MAX_ENERGY_WH), Le(_MAX_ENERGY_WH)]
+"""Of one interval: 10 GWh is more than any connection moves in a quarter-hour."""
+
+SignedEnergyWh = Annotated[int, Ge(-_MAX_ENERGY_SUM_WH), Le(_MAX_ENERGY_SUM_WH)]
+"""Differences and sums of energy."""
+
+EnergySumWh = Annotated[int, Ge(0), Le(_MAX_ENERGY_SUM_WH)]
+PointsPerKwh = Annotated[int, Ge(0), Le(_MAX_POINTS_PER_KWH)]
 PowerW = Annotated[int, Ge(0), Le(_MAX_ENERGY_WH)]
 PriceNanoPerKwh = Annotated[int, Ge(-_MAX_PRICE_NANO), Le(_MAX_PRICE_NANO)]
 """10⁻⁹ currency units per kWh: 0.12 EUR/kWh is 120_000_000."""

@@ -34,8 +34,6 @@ from schemas.market.commands import (
 from schemas.market.events import MarketRefusal, RuleSet
 from schemas.values import INT64_MAX, Side
 
-"""What the actor of a policy's command begins with."""
-
 MAX_LEAD_MIN: Final = 366 * 1440
 """The earliest opening before delivery."""
 

@@ -73,8 +73,6 @@ def _apply_for_membership(state: Party, wish: ApplyForMembership, actor: str) ->
         return _refused(wish, wish.community, PartyRefusal.PARTY_UNKNOWN)
     if actor != state.party:
         return _refused(wish, wish.community, PartyRefusal.NOT_AUTHORISED)
-    if wish.community in state.communities:
-        return _refused(wish, wish.community, PartyRefusal.ALREADY_APPLIED)
     return MembershipApplied(state.party, wish.community)
 
 
@@ -83,8 +81,6 @@ def _apply_for_market(state: Party, wish: ApplyForMarket, actor: str) -> Fact:
         return _refused(wish, wish.market, PartyRefusal.PARTY_UNKNOWN)
     if actor != state.party:
         return _refused(wish, wish.market, PartyRefusal.NOT_AUTHORISED)
-    if wish.market in state.markets:
-        return _refused(wish, wish.market, PartyRefusal.ALREADY_APPLIED)
     # The application counts: whether the community admitted the party is known to the community alone.
     if not state.communities:
         return _refused(wish, wish.market, PartyRefusal.MEMBERSHIP_REQUIRED, limit=1)

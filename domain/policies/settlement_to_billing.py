@@ -51,8 +51,8 @@ POLICIES = (
         target="billing",
         sends=AccrueLines,
         commands=accrue,
-        # A refusal means that the issuer keeps no ledger (in this currency): it stands in the view
-        # `answers`, and the posted lines stay on the log for whoever opens one.
+        # Refused only where the run's currency is not the ledger's: that stands in the view `answers`, and
+        # the posted lines stay on the log, but no later run posts them again.
         answers={LinesAccrued: ENDS_HERE, CommandRefused: ENDS_HERE},
     ),
 )

@@ -64,7 +64,7 @@ QUESTIONS = (
     Question(
         "readings",
         "SELECT metering_point, direction, start_at, interval_min, cardinality(energy_wh) AS intervals,"
-        " (SELECT sum(wh)::bigint FROM unnest(energy_wh) AS wh) AS energy_wh, quality, version, source, batch, at"
+        " (SELECT sum(wh) FROM unnest(energy_wh) AS wh) AS energy_wh, quality, version, source, batch, at"
         " FROM readings ORDER BY tick DESC, metering_point, direction, start_at LIMIT %(limit)s",
         ("limit",),
     ),

@@ -27,6 +27,7 @@ def parameters(fact: Recorded[RunStarted]) -> Mapping[str, Any]:
         "to_at": run.to_at,
         "area": run.area,
         "series": run.imbalance_series,
+        "markets": list(run.markets),
     }
 
 
@@ -39,8 +40,10 @@ INPUTS: Mapping[str, Question] = {
         name="settlement_connections",
         sql=f"""
 SELECT tick, seq, "row", connection, zone, customer, supplier, off_taker, metering_point, valid_from
-FROM connections
+FROM connections c
 WHERE tick < %(cutoff)s AND valid_from < %(to_at)s AND connection IN {_AREA_CONNECTIONS}
+    AND EXISTS (SELECT FROM metering_points m
+        WHERE m.metering_point = c.metering_point AND m.connection = c.connection AND m.tick < %(cutoff)s)
 ORDER BY connection, valid_from, tick, seq, "row"
 """,
         parameters=_KNOWN,
@@ -74,11 +77,11 @@ ORDER BY community, valid_from, tick, seq, "row"
 SELECT tick, seq, "row", contract, operator, seller, buyer, seller_connection, buyer_connection, first_start_at,
     interval_min, quantity_wh, currency, price_nano_per_kwh, points_per_kwh, delivery_mode
 FROM contracts
-WHERE tick < %(cutoff)s AND zone = %(area)s AND first_start_at < %(to_at)s
+WHERE tick < %(cutoff)s AND zone = %(area)s AND market = ANY(%(markets)s) AND first_start_at < %(to_at)s
     AND {_ends_after_from("first_start_at", "quantity_wh")}
 ORDER BY contract, tick, seq, "row"
 """,
-        parameters=_PERIOD,
+        parameters=(*_PERIOD, "markets"),
     ),
     "readings": Question(
         name="settlement_readings",

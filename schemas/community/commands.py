@@ -2,7 +2,7 @@
 
 from schemas.community.events import SharingKey
 from schemas.message import command
-from schemas.values import Count, Currency, Id, Minutes, PriceNanoPerKwh, TimeUs
+from schemas.values import Count, Currency, Id, Minutes, PointsPerKwh, PriceNanoPerKwh, TimeUs
 
 
 @command
@@ -24,7 +24,7 @@ class AdoptSharingRules:
     interval_min: Minutes
     consumer_price_nano_per_kwh: PriceNanoPerKwh
     producer_price_nano_per_kwh: PriceNanoPerKwh
-    points_per_kwh: Count
+    points_per_kwh: PointsPerKwh
     notice_days: Count
     valid_from: TimeUs
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from schemas.message import event
-from schemas.values import Count, Currency, Id, Minutes, Name, PriceNanoPerKwh, TimeUs
+from schemas.values import Count, Currency, Id, Minutes, Name, PointsPerKwh, PriceNanoPerKwh, TimeUs
 
 
 class SharingKey(StrEnum):
@@ -50,7 +50,7 @@ class SharingRulesAdopted:
     currency: Currency
     consumer_price_nano_per_kwh: PriceNanoPerKwh
     producer_price_nano_per_kwh: PriceNanoPerKwh
-    points_per_kwh: Count
+    points_per_kwh: PointsPerKwh
     notice_days: Count
     valid_from: TimeUs
 

@@ -24,7 +24,8 @@ class SetAsideReason(StrEnum):
 
 @event
 class TimePassed:
-    """The partition has done everything due up to tick `n`; every later record has tick >= n."""
+    """The partition has passed tick `n`: every later record has a tick >= n. What was due and fitted no
+    more into the tick's limits is among them."""
 
     n: TickNumber
     at: TimeUs

@@ -12,6 +12,7 @@ from schemas.values import (
     Id,
     Minutes,
     Name,
+    PointsPerKwh,
     PowerW,
     PriceNanoPerKwh,
     Sequence,
@@ -104,7 +105,7 @@ class RuleSet:
     max_price_nano_per_kwh: PriceNanoPerKwh
     self_trade: SelfTradeMode
     assumed_price_nano_per_kwh: PriceNanoPerKwh
-    points_per_kwh: Count
+    points_per_kwh: PointsPerKwh
     book_delivery_mode: DeliveryMode
     approval_deadline_min: Count
 
@@ -277,7 +278,7 @@ class ContractConcluded:
     quantity_wh: tuple[EnergyWh, ...]
     currency: Currency
     price_nano_per_kwh: PriceNanoPerKwh
-    points_per_kwh: Count
+    points_per_kwh: PointsPerKwh
     delivery_mode: DeliveryMode
     rules_version: Count
 

@@ -16,7 +16,7 @@ class RegisterParty:
 class ApplyForMembership:
     """Asks a community for membership on the terms of its pre-contract (Y.2072 6.2.2, stage 0).
 
-    The actor is the party.
+    The actor is the party. Applying again asks again: the first time may have been too early.
     """
 
     community: Id
@@ -26,7 +26,7 @@ class ApplyForMembership:
 class ApplyForMarket:
     """Asks a market for admission (Y.2072 6.2.2: first the community, then the market).
 
-    The actor is the party.
+    The actor is the party. Applying again asks again: the first time may have been too early.
     """
 
     market: Id

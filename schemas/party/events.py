@@ -25,7 +25,6 @@ class PartyRefusal(StrEnum):
     PARTY_UNKNOWN = "party_unknown"
     NOT_AUTHORISED = "not_authorised"
     NO_ROLE = "no_role"
-    ALREADY_APPLIED = "already_applied"
     MEMBERSHIP_REQUIRED = "membership_required"
 
 

@@ -6,7 +6,7 @@ from schemas.message import event, value
 from schemas.values import (
     Count,
     Currency,
-    EnergyWh,
+    EnergySumWh,
     Id,
     Minutes,
     Name,
@@ -123,7 +123,7 @@ class SitePerformance:
     baseline_wh: tuple[SignedEnergyWh, ...]
     metered_wh: tuple[SignedEnergyWh, ...]
     response_wh: tuple[SignedEnergyWh, ...]
-    paid_wh: EnergyWh
+    paid_wh: EnergySumWh
 
 
 @event
@@ -257,7 +257,7 @@ class MeasurementCompleted:
     version: Count
     sites: Count
     response_wh: SignedEnergyWh
-    paid_wh: EnergyWh
+    paid_wh: EnergySumWh
 
 
 @event

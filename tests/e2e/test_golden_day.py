@@ -12,14 +12,14 @@ SEED = 11
 
 GOLDEN: dict[str, tuple[int, str]] = {
     "party": (1, "59ee467505dde99aec41a0016379f3cb"),
-    "site": (1, "178c149c7e0c98bb613f2f22628f5cd1"),
+    "site": (1, "ab101111a17e827dfd0936b1c0a42b9f"),
     "community": (1, "63e907e3106aac4e8cfb662e4afa7af9"),
-    "market": (1, "b472db4e6fa88a6f15e2d2c926e124d0"),
-    "programme": (1, "336a0f99b8397a9f99bdfab4cff4ddc5"),
-    "meter": (1, "32b04a19ee56a6f1fc5c74c71d2359f2"),
+    "market": (1, "a60ed5b0244ef3c71a0788fc7f6c49bf"),
+    "programme": (1, "bcbb38ea087a56858e3b5d0eeb40b802"),
+    "meter": (1, "4413d528e20279e7a7e7e3ff32e77694"),
     "reference": (1, "cf617fc8e90e23d7b3aa2effd7112b84"),
-    "settlement": (1, "3adfbf84e351b47752c6c20a4eba24ca"),
-    "billing": (1, "c11f2cf161d79f6b539e19eb5139efe9"),
+    "settlement": (1, "2368bce4da8a7812df2ddc39a716eea7"),
+    "billing": (1, "a7d33863cccc470c36d6deeaa2c4d089"),
 }
 """Family → (LOGIC, digest of its facts in the day of this seed)."""
 

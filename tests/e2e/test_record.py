@@ -169,6 +169,14 @@ async def test_a_community_counts_only_whom_it_admitted(app: App) -> None:
     assert asked, "the stranger did ask"
 
 
+async def test_a_connection_counts_with_its_own_meter_only(app: App) -> None:
+    named = await app.views("SELECT metering_point FROM connections WHERE connection = 'thief-c0'", {})
+    assert [r["metering_point"] for r in named] == ["trade-c0-mp"], "the thief did name it"
+    assert await app.views("SELECT run FROM connection_balances WHERE connection = 'thief-c0'", {}) == []
+    runs = await app.views("SELECT count(*) AS n FROM runs WHERE status = 'posted'", {})
+    assert runs[0]["n"] == 4, "and stopped no run"
+
+
 async def test_an_unknown_command_names_the_known_ones(app: App) -> None:
     with pytest.raises(InvalidCommand, match="ApplyForMembership"):
         app.door.read("party", "Apply", "{}")

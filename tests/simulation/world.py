@@ -47,6 +47,7 @@ T0 = 1_466_200_800_000_000 - 1_466_200_800_000_000 % DAY + 12 * 4 * QUARTER
 
 SHARE, TRADE = "share", "trade"
 STRANGER = "trade-p1"
+THIEF = "thief-c0"
 INTERVALS = 8
 CENT = 10_000_000
 
@@ -176,6 +177,10 @@ class World:
             if h.plant:
                 plant = RegisterResource(f"{h.connection}-g", ResourceType.GENERATION, 8_000, 0, f"{h.connection}-g-mp")
                 yield self._wish("site", h.connection, h.party, plant)
+
+        # Names the meter of somebody else: it counts for nothing, and stops nobody.
+        behind = ("supplier", "supplier", "supplier", f"{TRADE}-c0-mp")
+        yield self._wish("site", THIEF, "thief", RegisterConnection(TRADE, "thief", *behind, 15, 30_000, 0))
 
     def _verify(self, n: int) -> Iterator[DoorCommand]:
         for h in self.homes:

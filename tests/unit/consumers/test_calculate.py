@@ -1,6 +1,7 @@
 """Calculations wait for their inputs, in order, and stay waiting until their commands are on the log."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from consumers.calculate import Calculator, WiredCalculation
@@ -88,3 +89,16 @@ async def test_it_listens_to_the_families_of_its_facts_and_forgets_when_told() -
     calc.offer([started(1, 5)])
     calc.forget()
     assert calc.waiting == 0
+
+
+async def test_a_calculation_that_fails_stops_nobody_else() -> None:
+    def compute(fact: Recorded[MembershipApplied], inputs: Inputs) -> Sequence[Any]:
+        return [ApplyForMembership("x" * (200 if fact.body.community == "5" else 2))]
+
+    broken = WiredCalculation(replace(WIRED.calculation, compute=compute), WIRED.questions, WIRED.parameters)
+    calc = Calculator([broken], CODEC, {"party": 1}, Asked())
+    calc.offer([started(1, 5), started(2, 6)])
+    assert await run(calc, {"site": 9, "meter": 9}) == ["xx"]
+    calc.sent()
+    assert calc.waiting == 0
+    assert calc.failures[0].startswith("party.sum for party/0 seq 1: InvalidMessage")

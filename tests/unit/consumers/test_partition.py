@@ -376,7 +376,7 @@ def test_a_key_that_evolve_cannot_take_on_a_tick_sleeps_and_time_passes_for_the_
 
 def test_a_tick_below_a_told_time_passes_without_turning_it_back(bench: Bench) -> None:
     bench.inside("ann", REGISTER, seq=1, tick=Moment(7, T0 + 70))
-    assert bench.tick(6, T0 + 60) == [TimePassed(6, T0 + 60)]
+    assert bench.tick(6, T0 + 60) == [TimePassed(6, T0 + 70)]
     assert bench.core.time == Moment(7, T0 + 70)
 
 
@@ -422,3 +422,12 @@ def test_a_log_without_its_last_hash_is_not_whole(bench: Bench) -> None:
     bench.records[-1] = NewRecord(last.key, last.value, last.headers[:2])
     with pytest.raises(ChainBroken, match="no hash behind"):
         bench.restored().restored()
+
+
+def test_what_another_family_says_is_decided_also_when_advance_raises() -> None:
+    family = Alarm().family()
+    family.advance = lambda state, now, limit: 1 // 0
+    bench = Bench(family)
+    bench.tick(1, T0)
+    bench.door("a", ApplyForMembership(f"{T0}x2"), "c1")
+    assert bench.inside("a", ApplyForMembership(f"{T0}x0"), seq=1) == [MembershipApplied("a", f"{T0}x0")]

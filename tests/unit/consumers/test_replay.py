@@ -216,10 +216,42 @@ async def test_a_record_is_compared_in_its_own_schema_version() -> None:
     assert (await verdict(chained(as_then), wishes(both), both)).holds
 
 
-async def test_what_could_not_be_read_then_is_taken_and_counted() -> None:
-    records = decided(wishes())
-    aside = CommandSetAside(SetAsideReason.UNDECODABLE, "unknown", "ann", "UnknownSchema")
-    last = body_changed(records[-1], lambda meta, body: (meta, aside))
-    found = await verdict(chained([*records[:-1], last]))
+async def test_what_could_not_be_read_then_is_taken_and_what_follows_is_decided_from_there() -> None:
+    unread = NewRecord(b"bob", b"\x00\x00\x00\xff\xffnew", ())
+    commands = wishes()
+    then = [*commands]
+    then[2] = StoredRecord(2, unread.key, unread.value, ())
+    found = await verdict(decided(then), commands)
     assert (found.differences, found.taken) == ((), 1)
     assert not found.holds
+
+
+async def test_a_forged_blame_beside_a_true_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = wishes()[:3]
+    healthy = party.evolve
+
+    def evolve(state: Any, fact: Any) -> Any:
+        if fact.key == "ann":
+            raise KeyError
+        return healthy(state, fact)
+
+    monkeypatch.setattr(party, "evolve", evolve)
+    core = make(PARTITION, [(1, "ann"), (2, "bob")])
+    records = [record for one in commands for record in core.decide([one])]
+    found = await verdict(records, commands)
+    assert any("'bob'" in d for d in found.differences)
+    assert not any("'ann'" in d for d in found.differences)
+
+
+async def test_ranges_of_an_older_logic_may_be_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = wishes()
+    core = make(PARTITION, ())
+    first = core.decide(commands[:1])
+    monkeypatch.setattr(party, "LOGIC", party.LOGIC + 1)
+    middle = core.decide(commands[1:3])
+    monkeypatch.setattr(party, "LOGIC", party.LOGIC - 1)
+    last = core.decide(commands[3:])
+    monkeypatch.setattr(party, "LOGIC", party.LOGIC + 1)
+    found = await verdict([*first, *middle, *last], commands)
+    assert (found.differences, found.chain) == ((), True)
+    assert found.taken == len(first) + len(last)

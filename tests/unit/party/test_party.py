@@ -60,10 +60,10 @@ def test_no_role() -> None:
     assert party().when(RegisterParty(())) == refused("RegisterParty", "ann", PartyRefusal.NO_ROLE)
 
 
-def test_already_applied() -> None:
+def test_who_applied_too_early_applies_again() -> None:
     ann = party(REGISTERED, MembershipApplied("ann", "c1"), MarketApplied("ann", "m1"))
-    assert ann.when(ApplyForMembership("c1")) == refused("ApplyForMembership", "c1", PartyRefusal.ALREADY_APPLIED)
-    assert ann.when(ApplyForMarket("m1")) == refused("ApplyForMarket", "m1", PartyRefusal.ALREADY_APPLIED)
+    assert ann.when(ApplyForMembership("c1")) == [MembershipApplied("ann", "c1")]
+    assert ann.when(ApplyForMarket("m1")) == [MarketApplied("ann", "m1")]
 
 
 def test_membership_required() -> None:
