@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import hashlib
 import json
 import sys
 import time
@@ -20,7 +21,7 @@ from examples.day import Day
 from examples.names import invented_name
 from examples.sample_files import SampleFileError
 from examples.world import SAMPLE
-from gateways.app import FAILURES, App, forget_local, open_vault
+from gateways.app import FAILURES, App, UnusableFolder, forget_local, open_vault
 from gateways.servers import Servers, servers
 from infra.vault.vault import PersonalData, Vault
 
@@ -84,10 +85,26 @@ async def _run(places: Servers, day: Day, console: Console) -> dict[str, Any]:
         await introduce(vault, [party.party for place in day.places for party in place.community.parties])
         await story.tell(app, vault, day, found, console)
         for problem in problems:
-            console.print(problem, style="bold red")
+            console.print(problem, style="bold red", markup=False)
         return found | {"seconds": round(time.monotonic() - started, 1)}
     finally:
         await app.close()
+
+
+def bind_sample(data: Path, sample: Path) -> None:
+    """A data folder lives through one sample: with another one it would be no day at all.
+
+    Raises:
+        UnusableFolder: the folder began with other files.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(sample.rglob("*.csv")):
+        digest.update(str(file.relative_to(sample)).encode() + file.read_bytes())
+    bound = data / "sample"
+    if not bound.exists():
+        bound.write_text(digest.hexdigest())
+    if bound.read_text() != digest.hexdigest():
+        raise UnusableFolder(f"{data} lives through another sample: use --fresh, or another --data")
 
 
 def main(
@@ -102,12 +119,15 @@ def main(
     started = time.monotonic()
     try:
         day = Day(sample)  # before anything is touched: of a damaged file nothing is recorded
-        if fresh and data.exists():
+        if json_file is not None and not json_file.absolute().parent.is_dir():
+            raise UnusableFolder(f"{json_file}: there is no such folder: choose another --json")
+        if fresh and data.is_dir():
             forget_local(data)
         with servers(data, kafka) as places:
+            bind_sample(data, sample)
             found = asyncio.run(_run(places, day, console))
     except _FAILURES as failure:
-        console.print(str(failure), style="bold red", highlight=False)
+        console.print(str(failure), style="bold red", highlight=False, markup=False)
         raise typer.Exit(1) from None
     found["seconds"] = round(time.monotonic() - started, 1)
     console.print(f"All of it took {found['seconds']} s.")

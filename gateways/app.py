@@ -102,11 +102,28 @@ def find_local_broker(folder: Path) -> Broker:
     return find_broker(folder, keep_data=True)
 
 
+class UnusableFolder(ValueError):
+    """A data folder that is none, or cannot be one: says which and what to do."""
+
+
 def forget_local(folder: Path) -> None:
-    """Ends the local servers that still run on the folder and removes it with everything in it."""
+    """Ends the local servers that still run on a data folder and removes what a deployment keeps there.
+
+    Raises:
+        UnusableFolder: the folder holds things, but no deployment; nothing is removed.
+    """
+    mine = ("deployment", "postgres", "kafka", "vault.key", "sample")
+    if any(folder.iterdir()) and not (folder / "deployment").exists():
+        raise UnusableFolder(f"{folder} holds no deployment of ours and is left alone: choose another --data")
     LocalPostgres(folder / "postgres").destroy()
     LocalBroker(folder / "kafka").stop()
-    shutil.rmtree(folder)
+    for path in (folder / name for name in mine):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def open_vault(dsn: str, key_file: Path) -> Vault:
@@ -123,6 +140,7 @@ FAILURES: tuple[type[Exception], ...] = (
     LogUnavailable,
     UndecodableRecord,
     UnknownSchema,
+    UnusableFolder,
     VaultUnavailable,
     ViewsUnavailable,
 )
@@ -169,12 +187,21 @@ class App:
 
     async def start(self) -> None:
         """Makes logs and views exist, claims every partition, catches up."""
-        await self.open()
+        await self._open_logs()
+        await self.views.start()
         await self.drive.start()
 
     async def open(self) -> None:
-        """Connects to logs and views without claiming anything: enough to read and to verify."""
-        await asyncio.gather(self._backend.events.start(), self._backend.commands.start(), self.views.start())
+        """Connects to logs and views without claiming or changing anything: enough to read and to verify.
+
+        Raises:
+            ViewsUnavailable: there are no views, or they are another release's.
+        """
+        await self._open_logs()
+        await self.views.look()
+
+    async def _open_logs(self) -> None:
+        await asyncio.gather(self._backend.events.start(), self._backend.commands.start())
         await asyncio.gather(
             self._backend.events.create(self.partitions), self._backend.commands.create(self.partitions)
         )
@@ -201,7 +228,10 @@ class App:
         ]
 
     async def verify_projections(self) -> dict[str, tuple[str, str]]:
-        """Rebuilds every view from the log in a schema of its own; returns the tables that differ (live, rebuilt)."""
+        """Rebuilds every view from the log in a schema of its own; returns the tables that differ (live, rebuilt).
+
+        A partition whose log goes on behind what is projected is named too: nothing is known of the rest.
+        """
         rebuilt = self._store(f"{self._deployment}{REBUILT}")
         await rebuilt.drop()
         await rebuilt.start()
@@ -213,4 +243,13 @@ class App:
         finally:
             await rebuilt.drop()
             await rebuilt.close()
-        return {name: (live[name], again[name]) for name in live if live[name] != again[name]}
+        differing = {name: (live[name], again[name]) for name in live if live[name] != again[name]}
+        return differing | await self._not_projected()
+
+    async def _not_projected(self) -> dict[str, tuple[str, str]]:
+        reached, behind = await self.views.reached(), dict[str, tuple[str, str]]()
+        for p in self.partitions:
+            position = reached[p].position if p in reached else 0
+            if (await self._backend.events.read(p, position, 1)).records:
+                behind[f"{p.family}/{p.number}"] = (f"projected to position {position}", "the log goes on")
+        return behind

@@ -31,7 +31,7 @@ Kafka = Annotated[bool, typer.Option("--kafka", help="The deployment's log on Ka
 Json = Annotated[bool, typer.Option("--json", help="Rows as JSON lines, for programs.")]
 
 _LIMIT: Final = 50
-_LIMITS: Final = f"At most so many rows. Without it, views that grow for ever show {_LIMIT} and the others all."
+_LIMITS: Final = "At most so many rows."
 _WHERE: Final = "name=value, for a view of one thing: it says what it needs."
 _REPEATS: Final = (
     f"An id of your own. Sending it again within {WINDOW_US // DAY_US} days of the deployment's time changes nothing."
@@ -44,8 +44,8 @@ def main() -> None:
     app()
 
 
-def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]]) -> None:
-    """Runs `work` on the opened deployment; exits with 1 when it answers false or a pipe fails."""
+def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]], *, run_it: bool = False) -> None:
+    """Runs `work` on the opened (`run_it`: running) deployment; exits with 1 when it or a pipe fails."""
     settings = Settings()
     folder = data or settings.data
 
@@ -53,7 +53,7 @@ def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]]) 
         with servers(folder, kafka) as places:
             made = App(places.backend(), places.dsn, places.deployment, settings.partitions)
             try:
-                await made.open()
+                await (made.start() if run_it else made.open())
                 return await work(made)
             finally:
                 await made.close()
@@ -74,7 +74,7 @@ def show(
     view: Annotated[str, typer.Argument(help=f"One of: {', '.join(sorted(QUESTIONS))}.")],
     data: Data = None,
     kafka: Kafka = False,
-    limit: Annotated[int | None, typer.Option(help=_LIMITS, min=1, max=100_000)] = None,
+    limit: Annotated[int, typer.Option(help=_LIMITS, min=1, max=100_000)] = _LIMIT,
     where: Annotated[list[str] | None, typer.Option(help=_WHERE)] = None,
     as_json: Json = False,
 ) -> None:
@@ -82,11 +82,13 @@ def show(
     question = QUESTIONS.get(view)
     if question is None:
         raise typer.BadParameter(f"no view {view!r}: expected one of {', '.join(sorted(QUESTIONS))}")
-    parameters = _parameters(question, where or (), limit or _LIMIT)
+    parameters = _parameters(question, where or (), limit + 1)
 
     async def ask(made: App) -> bool:
         rows = await made.views(question.sql, parameters)
         _print_rows(view, [dict(row) for row in rows[:limit]], as_json)
+        if len(rows) > limit and not as_json:
+            _console().print(f"… and more: --limit shows more than {limit}")
         return True
 
     _on(data, kafka, ask)
@@ -165,7 +167,6 @@ def send(
 
     async def wish(made: App) -> bool:
         content = made.door.read(family, command, body)
-        await made.drive.start()
         [(partition, record)] = made.door.admit([DoorCommand(family, key, actor, command_id, content)])
         await made.drive.send([(partition, record)])
         await made.drive.settle()
@@ -178,7 +179,7 @@ def send(
         answers = [row["event"] for row in rows if row["event"] != "CommandRepeated"]
         return answers[-1] not in ("CommandRefused", "CommandSetAside")
 
-    _on(data, kafka, wish)
+    _on(data, kafka, wish, run_it=True)
 
 
 def _parameters(question: Question, where: Sequence[str], limit: int) -> dict[str, Any]:
@@ -196,7 +197,7 @@ def _complain(failure: Exception) -> None:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=None if sys.stdout.isatty() else 1_000)
 
 
 def _print_rows(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -207,7 +208,9 @@ def _print_rows(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     if not rows:
         _console().print(f"{title}: nothing yet")
         return
-    table = Table(*rows[0], title=title)
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")  # an id that is cut is no id
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
     _console().print(table)

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateways.app import Backend, find_local_broker, find_local_database, kafka_backend, postgres_backend
+from gateways.app import (
+    Backend,
+    UnusableFolder,
+    find_local_broker,
+    find_local_database,
+    kafka_backend,
+    postgres_backend,
+)
 
 _DEPLOYMENT: Final = "deployment"
 
@@ -52,9 +59,13 @@ def servers(folder: Path, kafka: bool) -> Iterator[Servers]:
     """Starts (or takes over) what the folder's deployment needs, and ends what it started.
 
     Raises:
-        DatabaseUnreachable, LocalPostgresError, LocalBrokerError: one sentence, what was tried and what to do.
+        UnusableFolder, DatabaseUnreachable, LocalPostgresError, LocalBrokerError: one sentence, what was
+            tried and what to do.
     """
-    deployment = deployment_name(folder)
+    try:
+        deployment = deployment_name(folder)
+    except OSError as error:
+        raise UnusableFolder(f"nothing can be kept in {folder} ({error}): choose another --data") from error
     with ExitStack() as ends:
         database = find_local_database(folder / "postgres")
         ends.callback(database.stop)

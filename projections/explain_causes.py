@@ -48,7 +48,8 @@ WHERE trade = %(trade)s
 """
 
 _ORDERS: Final = """
-SELECT "order", party, side, sequence, quantity_wh, limit_price_nano_per_kwh, partition, seq, tick
+SELECT "order", party, side, sequence, quantity_wh, limit_price_nano_per_kwh, partition,
+       accepted_seq AS seq, accepted_tick AS tick
 FROM orders
 WHERE "order" = ANY(%(orders)s)
 ORDER BY side, sequence

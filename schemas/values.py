@@ -85,7 +85,7 @@ class ResourceType(StrEnum):
 
 
 class DeliveryMode(StrEnum):
-    """How a contract is settled against the meters (`docs/architecture.md`, settlement)."""
+    """How a contract is settled against the meters."""
 
     FIRM = "firm"
     AS_DELIVERED = "as_delivered"

@@ -1,6 +1,6 @@
 """The values of one register of a meter, packed: one page of arrays for each UTC day.
 
-A dictionary of objects would take ten times the memory (`docs/architecture.md`, sizes). A missing value
+A dictionary of objects would take ten times the memory (96 values are 1.6 kB here). A missing value
 is never zero: whether a place holds a value says its version, 0 for none.
 """
 

@@ -1,7 +1,7 @@
 """The capability account of a site: what its verified resources can do, and who may use how much of it.
 
 Limits over several markets and programmes are split here, so that each of them can check its own part
-alone (`docs/architecture.md`, "Limits over several keys are split").
+alone.
 """
 
 from dataclasses import dataclass, field

@@ -75,6 +75,14 @@ class PostgresViews:
         """
         await self._in_thread(self._create)
 
+    async def look(self) -> None:
+        """Connects to views that exist; changes nothing.
+
+        Raises:
+            ViewsUnavailable: there are none, or another release's: they are filled by whoever projects.
+        """
+        await self._in_thread(self._look)
+
     async def close(self) -> None:
         """Ends the connection; never raises for a lost one."""
         await self._in_thread(self._disconnect)
@@ -171,6 +179,16 @@ class PostgresViews:
             cursor.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, self._definition))
             for statement in self._ddl:
                 cursor.execute(_trusted(statement))
+
+    def _look(self) -> None:
+        connection = self._connected()
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(f"SELECT {_MADE_BY} AS made_by", {"schema": self._schema})
+            if cursor.fetchall() != [{"made_by": self._definition}]:
+                raise _Refused(
+                    "there are none, or they were made by another release: run `make demo` or `gridbook send`,"
+                    " which project the log again"
+                )
 
     def _make_room(self, cursor: psycopg.Cursor[Any]) -> None:
         cursor.execute(

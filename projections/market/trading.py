@@ -22,6 +22,8 @@ def _accepted(fact: Recorded[OrderAccepted]) -> Iterable[Row]:
         **fields_of(order, "side", "quantity_wh", "limit_price_nano_per_kwh", "restriction", "expires_at"),
         "rest_wh": order.quantity_wh,
         "state": "open",
+        "accepted_seq": fact.meta.seq,
+        "accepted_tick": fact.meta.tick.n,
     }
 
 
@@ -55,6 +57,8 @@ ORDERS = View(
         "interval_min": "bigint",
         "side": "text",
         "quantity_wh": "bigint",
+        "accepted_seq": "bigint",
+        "accepted_tick": "bigint",
         "rest_wh": "bigint",
         "limit_price_nano_per_kwh": "bigint",
         "restriction": "text",

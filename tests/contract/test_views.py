@@ -195,3 +195,20 @@ async def test_the_rebuilt_schema_is_another_one(postgres_dsn: str) -> None:
     await stores[0].drop()
     for store in stores:
         await store.close()
+
+
+async def test_who_only_looks_changes_nothing_and_refuses_other_views(store: PostgresViews, postgres_dsn: str) -> None:
+    await store.apply({"people": [row(1, {"person": "x"})]}, {P0: Reached(1, 0)})
+    same = PostgresViews(postgres_dsn, "test_views", [HISTORY, CURRENT], [TOWNS])
+    await same.look()
+    assert len(await same("SELECT * FROM people", {})) == 1
+    await same.close()
+    other = PostgresViews(postgres_dsn, "test_views", [CURRENT], [TOWNS])
+    with pytest.raises(ViewsUnavailable, match="another release"):
+        await other.look()
+    await other.close()
+    nowhere = PostgresViews(postgres_dsn, "test_views_nowhere", [CURRENT], [])
+    with pytest.raises(ViewsUnavailable, match="there are none"):
+        await nowhere.look()
+    await nowhere.close()
+    assert len(await store("SELECT * FROM people", {})) == 1

@@ -147,3 +147,34 @@ def test_of_a_damaged_sample_file_nothing_is_recorded(tmp_path: Path) -> None:
     assert "nowhere-c" in said
     assert "Traceback" not in said + done.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--fresh",)])
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, options: tuple[str, ...]) -> None:
+    thesis = tmp_path / "mine" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    done = subprocess.run(
+        command(tmp_path / "mine", tmp_path / "account.json", *options),
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert thesis.read_text() == "years of work"
+    if options:
+        assert "holds no deployment of ours" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("where", ["a file/data", "nowhere/account.json"])
+def test_an_unusable_place_is_one_sentence(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a file").write_text("")
+    data = tmp_path / where if "data" in where else tmp_path / "data"
+    account = tmp_path / where if "account" in where else tmp_path / "account.json"
+    done = subprocess.run(command(data, account), cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 1
+    assert "choose another" in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stdout + done.stderr

@@ -133,7 +133,8 @@ class FreeRun:
 
     async def start(self) -> None:
         """Reactors and calculators begin at zero: receivers know repeats."""
-        await self._app.open()
+        await self._app._open_logs()
+        await self._app.views.start()
         for owner in self._owners:
             await owner.start()
             self._now = max(self._now, owner.decider.time, key=lambda moment: moment.n)

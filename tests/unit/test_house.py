@@ -1,10 +1,13 @@
-"""House rules that no linter knows (`docs/architecture.md`, rules of style): one test for each, over the rooms."""
+"""House rules that no linter knows : one test for each, over the rooms."""
 
 import ast
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
+from schemas.catalog import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("schemas", "domain", "projections", "consumers", "infra", "gateways")
@@ -137,3 +140,10 @@ def test_the_walk_finds_what_is_undocumented(planted: str) -> None:
 )
 def test_the_walk_lets_private_names_and_protocols_pass(fine: str) -> None:
     assert list(undocumented(ast.parse(fine))) == []
+
+
+def test_import_linter_keeps_every_family_apart() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [apart] = [c for c in contracts if c["id"] == "families"]
+    named = {name.strip(" ()") for name in apart["layers"][1].split("|")}
+    assert named == set(FAMILIES)
