@@ -26,10 +26,16 @@ async def tell(app: App, vault: Vault, day: Day, found: Mapping[str, Any], conso
         f"{found['readings']:,} readings were recorded."
     )
     console.print(
-        "Refused, each with its reason: " + ", ".join(f"{reason} {n}" for reason, n in found["refusals"].items())
+        "Refused, each with its reason (mistakes made on purpose): "
+        + ", ".join(f"{reason} {n}" for reason, n in found["refusals"].items())
     )
     await _trades(app, console)
     await _attribution(app, console)
+    console.print(
+        "Money + is received by households, - is paid by them. Residual and surplus are priced by the supplier's "
+        "tariff. Imbalance and response attribute no metered Wh. Of what was traded only what both meters show is "
+        "delivered; the rest of it is residual and surplus."
+    )
     await _flows(app, console)
     await _response(app, day, console)
     await _runs(app, console)
@@ -42,7 +48,15 @@ async def tell(app: App, vault: Vault, day: Day, found: Mapping[str, Any], conso
 
 
 async def _trades(app: App, console: Console) -> None:
-    table = Table("hour", "trades", "energy", "lowest", "mean", "highest", title=f"Trades in {TRADING}, by hour")
+    table = Table(
+        "hour",
+        "trades",
+        "energy",
+        "lowest",
+        "mean",
+        "highest",
+        title=f"Trades in {TRADING}, by hour of delivery (local time)",
+    )
     for row in await account.hours(app):
         table.add_row(
             row["hour"],
@@ -101,10 +115,15 @@ async def _response(app: App, day: Day, console: Console) -> None:
 async def _bills(app: App, vault: Vault, day: Day, console: Console) -> None:
     console.rule("[bold]Bills")
     party = {c.connection: c.party for c in day.trading.community.connections}[day.corrected]
+    numbers: dict[str, str] = {}
     for bill in await account.three_bills(app, party):
         person = await vault.get(bill["party"])
         name = person.name if person else bill["party"]
-        title = f"{bill['kind'].replace('_', ' ')} {bill['number']} of {bill['issuer']} for {name} ({bill['party']})"
+        kind = "self-billed credit" if bill["kind"] == "invoice" and bill["total_minor"] < 0 else bill["kind"]
+        title = f"{kind.replace('_', ' ')} {bill['number']} of {bill['issuer']} for {name} ({bill['party']})"
+        if bill["reverses"]:
+            title += f", reverses {numbers.get(bill['reverses'], bill['reverses'])} after a meter correction"
+        numbers[bill["invoice"]] = f"{bill['kind']} {bill['number']}"
         table = Table("line", "what", "energy", "amount", title=title)
         for line in await account.bill_lines(app, bill["invoice"]):
             table.add_row(

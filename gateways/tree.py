@@ -1,9 +1,15 @@
-"""An explanation drawn as a tree in the terminal."""
+"""An explanation drawn as a tree in the terminal, its figures in the units that people read."""
+
+from datetime import UTC, datetime
+from typing import Final
 
 from rich.markup import escape
 from rich.tree import Tree
 
 from projections.explained import ExplainNode
+
+_DIGITS: Final = {"_pico": 12, "_micro": 6}
+_HIDDEN: Final = frozenset({"minor_digits"})
 
 
 def as_tree(node: ExplainNode) -> Tree:
@@ -15,7 +21,38 @@ def as_tree(node: ExplainNode) -> Tree:
 
 
 def _label(node: ExplainNode) -> str:
-    figures = ", ".join(f"{name} {value:,}" for name, value in node.figures.items())
+    digits = node.figures.get("minor_digits", 0)
+    figures = ", ".join(shown for name, value in node.figures.items() if (shown := _figure(name, value, digits)))
     at = node.position
     place = f" [dim]({at.family}/{at.partition} seq {at.seq}, tick {at.tick})[/dim]" if at else ""
-    return f"[bold]{escape(node.title)}[/bold] {escape(node.what)} [cyan]{figures}[/cyan]{place}"
+    return f"[bold]{escape(node.title)}:[/bold] {escape(node.what)} [cyan]{figures}[/cyan]{place}"
+
+
+def _figure(name: str, value: int, minor_digits: int) -> str:
+    """A figure by the unit in its name; empty where it says nothing (a price of 0 where several are summed)."""
+    if name in _HIDDEN or (name.endswith("_nano_per_kwh") and value == 0):
+        return ""
+    if name.endswith("_nano_per_kwh"):
+        return f"{_words(name, '_nano_per_kwh')} {_decimal(value, 9)} per kWh"
+    if name.endswith("_wh"):
+        return f"{_words(name, '_wh')} {value:,} Wh"
+    if name.endswith("_at") or name == "valid_from":
+        moment = datetime.fromtimestamp(value // 1_000_000, UTC)
+        return f"{_words(name, '_at')} {moment:%Y-%m-%d %H:%M} UTC"
+    if name.endswith("_minor"):
+        return f"{_words(name, '_minor')} {_decimal(value, minor_digits)}"
+    for unit, digits in _DIGITS.items():
+        if name.endswith(unit):
+            return f"{_words(name, unit)} {_decimal(value, digits)}"
+    return f"{_words(name, '')} {value:,}"
+
+
+def _words(name: str, unit: str) -> str:
+    return name.removesuffix(unit).replace("_", " ")
+
+
+def _decimal(value: int, digits: int) -> str:
+    """An integer of 10^-digits as a decimal number, exact, without zeros at its end (but two places)."""
+    whole, rest = divmod(abs(value), 10**digits)
+    places = f"{rest:0{digits}}".rstrip("0").ljust(min(2, digits), "0") if digits else ""
+    return f"{'-' if value < 0 else ''}{whole:,}{'.' if places else ''}{places}"
