@@ -14,6 +14,10 @@ Flaw = tuple[str, int, int]
 """The name of the field that is wrong, its limit and what was found."""
 
 
+MAX_WAIT_MIN: Final = 366 * MINUTES_OF_A_DAY
+"""The longest wait for a measurement."""
+
+
 def first_flaw(terms: Terms) -> Flaw | None:
     """The first field that keeps the terms from being adopted, or none."""
     return next((flaw for flaw, holds in _rules(terms) if not holds), None)
@@ -21,7 +25,10 @@ def first_flaw(terms: Terms) -> Flaw | None:
 
 def _rules(terms: Terms) -> Iterator[tuple[Flaw, bool]]:
     yield ("interval_min", 0, MINUTES_OF_A_DAY % terms.interval_min), MINUTES_OF_A_DAY % terms.interval_min == 0
-    yield ("measurement_wait_min", 1, terms.measurement_wait_min), terms.measurement_wait_min >= 1
+    wait = terms.measurement_wait_min
+    yield ("measurement_wait_min", 1, wait), wait >= 1
+    # A deadline beyond the range of times could not be recorded, and an event keeps its terms for ever.
+    yield ("measurement_wait_min", MAX_WAIT_MIN, wait), wait <= MAX_WAIT_MIN
     incentive = terms.incentive_nano_per_kwh
     yield ("incentive_nano_per_kwh", 0, incentive), incentive >= 0
     method = terms.baseline

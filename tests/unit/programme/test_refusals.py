@@ -97,6 +97,7 @@ def test_the_first_terms_name_their_actor_as_operator() -> None:
     [
         ({"interval_min": 7}, "interval_min", 0, 5),
         ({"measurement_wait_min": 0}, "measurement_wait_min", 1, 0),
+        ({"measurement_wait_min": 366 * 1440 + 1}, "measurement_wait_min", 366 * 1440, 366 * 1440 + 1),
         ({"incentive_nano_per_kwh": -1}, "incentive_nano_per_kwh", 0, -1),
     ],
 )
