@@ -95,7 +95,7 @@ def preparation(spoken: Language) -> Iterator[Any]:
     for n in range(PARTIES):
         watts, resources = (40_000, (f"pv-{n}",)) if n < SELLERS else (0, ())
         wishes.append((POLICY, commands.AdmitParticipant(party(n))))
-        wishes.append((POLICY, commands.RecordCapability(connection(n), party(n), watts, resources)))
+        wishes.append((POLICY, commands.RecordCapability(connection(n), party(n), watts, resources, "zone")))
         wishes.append((POLICY, commands.RecordCredit(OPERATOR, party(n), "EUR", 300_000_000)))
     for n, (actor, wish) in enumerate(wishes):
         yield _command(spoken, f"prepare-{n}", actor, wish)

@@ -328,6 +328,9 @@ def refuse_from_policy(
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if isinstance(wish, RecordCredit) and wish.currency != state.rules[-1].rules.currency:
         return Refusal(MarketRefusal.WRONG_CURRENCY)
+    if isinstance(wish, RecordCapability) and wish.zone != state.rules[-1].rules.zone:
+        # Contracts are settled with the market's zone; this connection would not be among its connections.
+        return Refusal(MarketRefusal.WRONG_ZONE)
     if isinstance(wish, AdmitParticipant) and wish.party in state.participants:
         return Refusal(MarketRefusal.ALREADY_ADMITTED)
     if isinstance(wish, SettleDelivery) and wish.to_at > now.at:

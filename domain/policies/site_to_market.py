@@ -15,7 +15,9 @@ def record_capability(fact: Recorded[CapabilityAllotted]) -> Iterable[Wish]:
     if allotted.purpose is AllotmentPurpose.MARKET:
         yield (
             allotted.target,
-            RecordCapability(allotted.connection, allotted.customer, allotted.injection_w, allotted.resources),
+            RecordCapability(
+                allotted.connection, allotted.customer, allotted.injection_w, allotted.resources, allotted.zone
+            ),
         )
 
 

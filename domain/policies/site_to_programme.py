@@ -15,7 +15,9 @@ def enrol(fact: Recorded[CapabilityAllotted]) -> Iterable[Wish]:
     if allotted.purpose is AllotmentPurpose.PROGRAMME:
         yield (
             allotted.target,
-            EnrolSite(allotted.connection, allotted.customer, allotted.metering_point, allotted.reduction_w),
+            EnrolSite(
+                allotted.connection, allotted.customer, allotted.metering_point, allotted.reduction_w, allotted.zone
+            ),
         )
 
 

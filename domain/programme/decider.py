@@ -113,6 +113,9 @@ def _enrol_site(state: Programme, wish: EnrolSite, actor: str) -> Fact:
     # What a site can reduce was verified at the site; only its allotment, carried by a policy, leads here.
     if not actor.startswith(POLICY):
         return _refused(wish, wish.connection, ProgrammeRefusal.NOT_AUTHORISED)
+    if wish.zone != state.terms.zone:
+        # The programme is settled with its zone; a site of another one would not be among its connections.
+        return _refused(wish, wish.connection, ProgrammeRefusal.WRONG_ZONE)
     offer = Offer(wish.party, wish.metering_point, wish.reduction_w)
     held = state.offers.get(wish.connection)
     if held == offer:

@@ -51,6 +51,7 @@ class Connection:
     """What later facts repeat of the registration."""
 
     customer: str
+    zone: str
     metering_point: str
     interval_min: int
 
@@ -197,6 +198,7 @@ def _allot(state: Site, wish: AllotCapability, actor: str) -> Fact:
         injection_w=wish.injection_w,
         reduction_w=wish.reduction_w,
         resources=tuple(sorted(name for name, found in state.resources.items() if found.verified)),
+        zone=site.zone,
     )
 
 
@@ -218,7 +220,7 @@ def evolve(state: Site, fact: Recorded[Fact]) -> Site:
     """The site after a fact."""
     match fact.body:
         case ConnectionRegistered() as body:
-            state.connection = Connection(body.customer, body.metering_point, body.interval_min)
+            state.connection = Connection(body.customer, body.zone, body.metering_point, body.interval_min)
             state.account.connection_w = body.connection_w
         case ResourceRegistered() as body:
             state.resources[body.resource] = Resource(body.type, body.rated_power_w)

@@ -46,6 +46,7 @@ class RecordCapability:
     party: Id
     injection_w: PowerW
     resources: tuple[Id, ...]
+    zone: Id
 
 
 @command

@@ -57,6 +57,7 @@ class MarketRefusal(StrEnum):
     CONTRACT_UNKNOWN = "contract_unknown"
     NOT_AUTHORISED = "not_authorised"
     WRONG_CURRENCY = "wrong_currency"
+    WRONG_ZONE = "wrong_zone"
     NOT_FUTURE = "not_future"
     INVALID_RULES = "invalid_rules"
     ALREADY_ADMITTED = "already_admitted"

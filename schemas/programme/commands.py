@@ -20,6 +20,7 @@ class EnrolSite:
     party: Id
     metering_point: Id
     reduction_w: PowerW
+    zone: Id
 
 
 @command

@@ -40,6 +40,7 @@ class ProgrammeRefusal(StrEnum):
 
     PROGRAMME_UNKNOWN = "programme_unknown"
     NOT_AUTHORISED = "not_authorised"
+    WRONG_ZONE = "wrong_zone"
     INVALID_TERMS = "invalid_terms"
     ALREADY_ENROLLED = "already_enrolled"
     PROGRAMME_FULL = "programme_full"

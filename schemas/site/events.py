@@ -101,6 +101,7 @@ class CapabilityAllotted:
     injection_w: PowerW
     reduction_w: PowerW
     resources: tuple[Id, ...]
+    zone: Id
 
 
 @event

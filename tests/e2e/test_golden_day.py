@@ -12,7 +12,7 @@ SEED = 11
 
 GOLDEN: dict[str, tuple[int, str]] = {
     "party": (1, "59ee467505dde99aec41a0016379f3cb"),
-    "site": (1, "ab101111a17e827dfd0936b1c0a42b9f"),
+    "site": (1, "413c08acce4c447b118bc1a6f3b50894"),
     "community": (1, "63e907e3106aac4e8cfb662e4afa7af9"),
     "market": (1, "a60ed5b0244ef3c71a0788fc7f6c49bf"),
     "programme": (1, "bcbb38ea087a56858e3b5d0eeb40b802"),

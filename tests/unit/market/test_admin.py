@@ -168,7 +168,7 @@ def test_an_hourly_market_has_an_hourly_grid() -> None:
 FROM_POLICIES: tuple[tuple[Any, Any], ...] = (
     (AdmitParticipant("ann"), ParticipantAdmitted(MARKET, "ann")),
     (
-        RecordCapability("cp", "ann", 5000, ("pv",)),
+        RecordCapability("cp", "ann", 5000, ("pv",), "z"),
         CapabilityRecorded(MARKET, "cp", "ann", 5000, ("pv",)),
     ),
     (RecordCredit(OPERATOR, "ann", "EUR", 7), CreditRecorded(MARKET, "ann", "EUR", 7)),
@@ -190,6 +190,7 @@ def test_what_policies_bring(wish: Any, fact: Any) -> None:
         (AdmitParticipant("ann"), R.ALREADY_ADMITTED),
         (RecordCredit("another", "ann", "CHF", 7), R.NOT_AUTHORISED),
         (RecordCredit(OPERATOR, "ann", "CHF", 7), R.WRONG_CURRENCY),
+        (RecordCapability("cp", "ann", 5000, ("pv",), "elsewhere"), R.WRONG_ZONE),
         (SettleDelivery(NOW - QUARTER, NOW + 1), R.DELIVERY_NOT_OVER),
     ],
 )
@@ -204,7 +205,7 @@ def test_a_market_without_rules_is_unknown(wish: Any) -> None:
 
 def test_allotments_may_come_before_the_admission() -> None:
     market = open_market()
-    market.when(RecordCapability("ann-cp", "ann", 5000, ()), POLICY)
+    market.when(RecordCapability("ann-cp", "ann", 5000, (), "z"), POLICY)
     market.when(RecordCredit(OPERATOR, "ann", "EUR", 10**9), POLICY)
     assert reasons(submit(market, buy("ann", 1, 12))) == [R.PARTICIPANT_UNKNOWN]
     market.when(AdmitParticipant("ann"), POLICY)

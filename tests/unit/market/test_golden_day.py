@@ -69,7 +69,7 @@ def prepare(market: Scenario) -> None:
     for n, party in enumerate(("ann", "bob", "cyd", "dan")):
         market.when(AdmitParticipant(party), POLICY)
         resources = (f"{party}-pv",) if n else ()
-        market.when(RecordCapability(f"{party}-cp", party, 40_000 * n, resources), POLICY)
+        market.when(RecordCapability(f"{party}-cp", party, 40_000 * n, resources, "z"), POLICY)
         market.when(RecordCredit(OPERATOR, party, "EUR", 20 * EURO_MICRO), POLICY)
     market.when(AdmitParticipant("dan"), POLICY)
     market.when(RecordCredit(OPERATOR, "dan", "CHF", 1), POLICY)

@@ -255,7 +255,7 @@ class Trading(RuleBasedStateMachine):
 
     def capability(self, connection: str, watts: int) -> None:
         party, resources = CONNECTIONS[connection], ("pv",) if watts else ()
-        self.market.when(RecordCapability(connection, party, watts, resources), POLICY)
+        self.market.when(RecordCapability(connection, party, watts, resources, "z"), POLICY)
         self.naive.connections[connection] = (party, watts, watts > 0)
 
     def admit(self, party: str) -> None:

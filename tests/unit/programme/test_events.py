@@ -51,7 +51,7 @@ from tests.unit.written import only_judges, rebuilt
 def test_terms_then_offers() -> None:
     p1 = Scenario("programme", KEY, NOON)
     assert only_judges(p1, AdoptTerms(TERMS), OPERATOR) == [adopted()]
-    assert only_judges(p1, EnrolSite("a", "party-a", "mp-a", 7), POLICY) == [enrolled("a", 7)]
+    assert only_judges(p1, EnrolSite("a", "party-a", "mp-a", 7, TERMS.zone), POLICY) == [enrolled("a", 7)]
     assert only_judges(p1, AdoptTerms(TERMS), OPERATOR) == [adopted(version=2)]
 
 
@@ -135,8 +135,8 @@ def test_who_offers_less_by_now_is_not_asked_for_more() -> None:
     """V-A3 (domain rules, Annex V.5): registered 100/60/40/20 kW, a has 30 kW left; here e leaves the event."""
     p1 = programme(offers={**OFFERS, "e": 2})
     event = called(p1, replace(CALL, target_w=110_000))
-    p1.when(EnrolSite("a", "party-a", "mp-a", 30_000), POLICY)
-    p1.when(EnrolSite("b", "party-b", "mp-b", 90_000), POLICY)
+    p1.when(EnrolSite("a", "party-a", "mp-a", 30_000, TERMS.zone), POLICY)
+    p1.when(EnrolSite("b", "party-b", "mp-b", 90_000, TERMS.zone), POLICY)
     # e's share of 110 kW is almost a watt; the largest remainder makes it one.
     assert only(p1.facts, EventCalled)[0].connections == ("a", "b", "c", "d", "e")
     _, assigned = p1.when(OptOut(event, "e"), "party-e")
@@ -148,7 +148,7 @@ def test_who_offers_less_by_now_is_not_asked_for_more() -> None:
 def test_who_withdrew_altogether_is_neither_asked_nor_measured() -> None:
     p1 = programme()
     event = called(p1)
-    p1.when(EnrolSite("a", "party-a", "mp-a", 0), POLICY)
+    p1.when(EnrolSite("a", "party-a", "mp-a", 0, TERMS.zone), POLICY)
     _, assigned = p1.when(OptOut(event, "d"), "party-d")
     assert assigned.set_points_w == (0, 60_000, 40_000)
     assert assigned.unserved_w == 10_000
@@ -159,7 +159,7 @@ def test_who_withdrew_altogether_is_neither_asked_nor_measured() -> None:
 def test_an_offer_taken_back_leaves_a_called_event_alone() -> None:
     p1 = programme()
     event = called(p1)
-    p1.when(EnrolSite("a", "party-z", "mp-z", 0), POLICY)
+    p1.when(EnrolSite("a", "party-z", "mp-z", 0, TERMS.zone), POLICY)
     p1.later(CALL.end_at)
     started = measuring(p1, event)
     assert (started.connections[0], started.parties[0], started.metering_points[0]) == ("a", "party-a", "mp-a")

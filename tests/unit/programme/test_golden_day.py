@@ -40,7 +40,7 @@ def day() -> Scenario:
         p1.at = start_at - 100 * MINUTE
         *_, fact = p1.when(CallEvent(start_at, start_at + HOUR, draw.randrange(150_000, 295_000)), OPERATOR)
         for site in draw.sample(sites, 8):
-            offer = EnrolSite(site, f"party-{site}", f"mp-{site}", draw.randrange(0, 9_000))
+            offer = EnrolSite(site, f"party-{site}", f"mp-{site}", draw.randrange(0, 9_000), "lv5-201")
             p1.when(offer, POLICY)
         for site in draw.sample(sites, 6):
             if isinstance(fact, EventCalled):

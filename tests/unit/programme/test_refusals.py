@@ -49,7 +49,7 @@ from tests.unit.programme.programmes import (
 R = ProgrammeRefusal
 MEASURE = MeasurePerformance("e", 0)
 PROPOSE = ProposePerformance("m", 1, 1, ())
-ENROL = EnrolSite("a", "party-a", "mp-a", 5)
+ENROL = EnrolSite("a", "party-a", "mp-a", 5, TERMS.zone)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_programme_unknown(wish: Any, actor: str, subject: str) -> None:
         (AdoptTerms(replace(TERMS, interval_min=7)), "somebody", KEY),
         (AdoptTerms(replace(TERMS, operator="somebody", interval_min=7)), OPERATOR, KEY),
         (AdoptTerms(replace(TERMS, operator="somebody", interval_min=7)), "somebody", KEY),
-        (EnrolSite("a", "party-a", "mp-a", 100_000), "party-a", "a"),
+        (EnrolSite("a", "party-a", "mp-a", 100_000, TERMS.zone), "party-a", "a"),
         (CallEvent(1, 0, 0), "party-a", KEY),
         (OptOut("e", "a"), "party-b", "a"),
         (MEASURE, "party-a", "e"),
@@ -144,8 +144,13 @@ def test_terms_of_another_zone_are_invalid() -> None:
     )
 
 
+def test_wrong_zone() -> None:
+    elsewhere = EnrolSite("a", "party-a", "mp-a", 100_000, "elsewhere")
+    assert programme().when(elsewhere, POLICY) == refused("EnrolSite", "a", R.WRONG_ZONE)
+
+
 def test_already_enrolled() -> None:
-    assert programme().when(EnrolSite("a", "party-a", "mp-a", 100_000), POLICY) == refused(
+    assert programme().when(EnrolSite("a", "party-a", "mp-a", 100_000, TERMS.zone), POLICY) == refused(
         "EnrolSite", "a", R.ALREADY_ENROLLED, 100_000, 100_000
     )
 
@@ -153,11 +158,11 @@ def test_already_enrolled() -> None:
 @pytest.mark.parametrize(
     "wish",
     [
-        EnrolSite("a", "party-a", "mp-a", 99_999),
-        EnrolSite("a", "party-z", "mp-a", 100_000),
-        EnrolSite("a", "party-a", "mp-z", 100_000),
-        EnrolSite("a", "party-a", "mp-a", 0),
-        EnrolSite("z", "party-z", "mp-z", 0),
+        EnrolSite("a", "party-a", "mp-a", 99_999, TERMS.zone),
+        EnrolSite("a", "party-z", "mp-a", 100_000, TERMS.zone),
+        EnrolSite("a", "party-a", "mp-z", 100_000, TERMS.zone),
+        EnrolSite("a", "party-a", "mp-a", 0, TERMS.zone),
+        EnrolSite("z", "party-z", "mp-z", 0, TERMS.zone),
     ],
 )
 def test_another_offer_replaces_the_one_before(wish: EnrolSite) -> None:
@@ -172,10 +177,10 @@ def test_another_offer_replaces_the_one_before(wish: EnrolSite) -> None:
 
 def test_programme_full() -> None:
     full = programme(offers={f"c{n}": 1 for n in range(decider.MAX_SITES)})
-    more = EnrolSite("z", "party-z", "mp-z", 1)
+    more = EnrolSite("z", "party-z", "mp-z", 1, TERMS.zone)
     assert full.when(more, POLICY) == refused("EnrolSite", "z", R.PROGRAMME_FULL, 500, 501)
-    assert full.when(EnrolSite("c0", "party-c0", "mp-c0", 2), POLICY) == [enrolled("c0", 2)]
-    assert full.when(EnrolSite("c0", "party-c0", "mp-c0", 0), POLICY) == [enrolled("c0", 0)]
+    assert full.when(EnrolSite("c0", "party-c0", "mp-c0", 2, TERMS.zone), POLICY) == [enrolled("c0", 2)]
+    assert full.when(EnrolSite("c0", "party-c0", "mp-c0", 0, TERMS.zone), POLICY) == [enrolled("c0", 0)]
     assert full.when(more, POLICY) == [enrolled("z", 1)]
 
 

@@ -51,7 +51,7 @@ def allotted(
     purpose: AllotmentPurpose, target: str, injection_w: int, reduction_w: int, *resources: str
 ) -> CapabilityAllotted:
     """An allotment of the connection."""
-    return CapabilityAllotted("gcp-1", "ann", "mp-1", purpose, target, injection_w, reduction_w, resources)
+    return CapabilityAllotted("gcp-1", "ann", "mp-1", purpose, target, injection_w, reduction_w, resources, "lv1-101")
 
 
 def refused(command: str, subject: str, reason: SiteRefusal, limit: int = 0, found: int = 0) -> list[CommandRefused]:

@@ -84,7 +84,9 @@ def test_an_allotment_names_the_verified_resources_sorted() -> None:
 def test_policies_carry_an_allotment_to_its_target_only() -> None:
     market = recorded("site", "gcp-1", allotted(MARKET, "m1", 4_000, 7, "pv"))
     programme = recorded("site", "gcp-1", allotted(PROGRAMME, "p1", 7, 2_000, "heat"))
-    assert list(site_to_market.record_capability(market)) == [("m1", RecordCapability("gcp-1", "ann", 4_000, ("pv",)))]
+    assert list(site_to_market.record_capability(market)) == [
+        ("m1", RecordCapability("gcp-1", "ann", 4_000, ("pv",), "lv1-101"))
+    ]
     assert list(site_to_market.record_capability(programme)) == []
-    assert list(site_to_programme.enrol(programme)) == [("p1", EnrolSite("gcp-1", "ann", "mp-1", 2_000))]
+    assert list(site_to_programme.enrol(programme)) == [("p1", EnrolSite("gcp-1", "ann", "mp-1", 2_000, "lv1-101"))]
     assert list(site_to_programme.enrol(market)) == []
