@@ -56,7 +56,6 @@ class PartitionOwner:
                 # What stands before it is appended by itself, so that no process has to learn it all again.
                 self._poison.add(failure.poison)
                 self._batch = max(1, failure.source - self._began)
-                await self.stop()
             except LogUnavailable:
                 await self.stop()
                 attempts += 1

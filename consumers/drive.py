@@ -18,7 +18,7 @@ from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.ports import CommandLog, EventLog, LogUnavailable, NewRecord, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
-from consumers.reading import between, recorded
+from consumers.reading import batches, recorded
 from schemas.catalog import is_runtime_record
 from schemas.codec import Codec
 from schemas.envelope import Moment, Recorded
@@ -98,22 +98,14 @@ class LockStep:
         """Reads again what was recorded but not projected (nor calculated) when the process died."""
         reached = self._projector.reached(partition).position
         if self._calculator.listens_to(partition.family):
-            async for stored in between(self._events, partition, calculated, reached):
-                self._calculator.offer([recorded(self._codec, partition, stored)])
-        self._position[partition], facts = reached, list[Recorded[Any]]()
-        async for stored in between(self._events, partition, reached):
-            facts.append(recorded(self._codec, partition, stored))
-            if len(facts) == MAX_BATCH:
-                await self._catch_up_with(partition, stored.position + 1, facts)
-                facts = []
-        if facts:
-            await self._catch_up_with(partition, stored.position + 1, facts)
+            async for facts, _ in batches(self._events, self._codec, partition, calculated, reached):
+                self._calculator.offer(facts)
+        self._position[partition] = reached
+        async for facts, position in batches(self._events, self._codec, partition, reached):
+            self._take(partition, position, facts)
+            await self._react({partition: facts})
+            await self._project()
         self._next_seq[partition] = self._owners[partition].decider.seq
-
-    async def _catch_up_with(self, partition: Partition, position: int, facts: list[Recorded[Any]]) -> None:
-        self._take(partition, position, facts)
-        await self._react({partition: facts})
-        await self._project()
 
     async def stop(self) -> None:
         """Gives every partition up."""
@@ -147,8 +139,7 @@ class LockStep:
             LogUnavailable: some may stand and some may not; `start`, then send all of them again.
         """
         with self._whole():
-            self._told.update(partition for partition, _ in commands)
-            await self._commands.send(commands, SEND_DEADLINE_S)
+            await self._send_on(commands)
 
     async def tick(self, moment: Moment) -> list[Recorded[Any]]:
         """Time passes to `moment`; returns the facts of everything that follows."""

@@ -39,6 +39,11 @@ Poison = tuple[int, str]
 """A command's position and the key whose `evolve` raised on its account."""
 
 
+def _is_name(text: str) -> bool:
+    """Whether a key or a command id from outside can stand in a record as an `Id`."""
+    return 0 < len(text) <= MAX_ID_LENGTH and text.isprintable()
+
+
 class EvolveFailed(AssertionError):
     """A fact could not be evolved: our own mistake. The memory is lost; restore, then set it aside by `poison`."""
 
@@ -208,7 +213,7 @@ class PartitionDecider:
     def _not_to_be_decided(self, position: int, key: str, meta: CommandMeta) -> SetAsideReason | None:
         if (position, key) in self._set_aside:
             return SetAsideReason.EVOLVE_RAISED
-        if not 0 < len(key) <= MAX_ID_LENGTH or not key.isprintable():
+        if not _is_name(key):
             return SetAsideReason.INVALID
         if partition_of(key, self._partitions) != self.partition.number:
             return SetAsideReason.WRONG_PARTITION
@@ -310,13 +315,13 @@ class PartitionDecider:
         self._record("", TimePassed(tick.n, m.time.at))
 
     def _aside(self, key: str, reason: SetAsideReason, command: str, detail: str) -> None:
-        subject = key if 0 < len(key) <= MAX_ID_LENGTH and key.isprintable() else "-"
+        subject = key if _is_name(key) else "-"
         self._record(key, CommandSetAside(reason, command, subject, detail or "-"))
 
     def _aside_undecoded(self, stored: StoredRecord, error: Exception) -> None:
         """What cannot be read is answered too, under the id in its header, or under the hash of its bytes."""
         named = dict(stored.headers).get(COMMAND_ID, b"").decode(errors="replace")
-        if not 0 < len(named) <= MAX_ID_LENGTH or not named.isprintable():
+        if not _is_name(named):
             named = hashlib.sha256(stored.value).hexdigest()
         self._current, self._index = (stored.position, CommandMeta(named, _UNKNOWN, named, None, None, None)), {}
         reason = SetAsideReason.INVALID if isinstance(error, InvalidMessage) else SetAsideReason.UNDECODABLE

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from consumers.limits import MAX_BATCH
 from consumers.ports import EventLog, Partition
-from consumers.reading import between, recorded
+from consumers.reading import batches
 from projections.view import Row, View
 from schemas.codec import Codec
 from schemas.envelope import Recorded
@@ -49,11 +48,11 @@ class Projector:
 
     def __init__(self, views: Mapping[str, Sequence[View]], everywhere: Iterable[View], store: ViewStore) -> None:
         self._store = store
-        self._everywhere = tuple(everywhere)
+        shared = tuple(everywhere)
         self._reached: dict[Partition, Reached] = {}
         self._by_fact: dict[tuple[str, type], list[View]] = {}
         for family, family_views in views.items():
-            for view in (*family_views, *self._everywhere):
+            for view in (*family_views, *shared):
                 for kind in view.on:
                     self._by_fact.setdefault((family, kind), []).append(view)
 
@@ -85,13 +84,9 @@ class Projector:
 
     async def catch_up(self, partition: Partition, end: int, events: EventLog, codec: Codec) -> None:
         """Projects a partition from where the store is up to `end`, batch by batch."""
-        position, facts = self.reached(partition).position, list[Recorded[Any]]()
-        async for stored in between(events, partition, position, end):
-            facts.append(recorded(codec, partition, stored))
-            if len(facts) == MAX_BATCH:
-                await self.project({partition: (facts, stored.position + 1)})
-                facts = []
-        await self.project({partition: (facts, end)})
+        async for facts, position in batches(events, codec, partition, self.reached(partition).position, end):
+            await self.project({partition: (facts, position)})
+        await self.project({partition: ((), end)})
 
     def _rows_of(self, fact: Recorded[Any], rows: dict[str, list[NewRow]]) -> None:
         meta = fact.meta

@@ -23,6 +23,21 @@ def recorded(codec: Codec, partition: Partition, stored: StoredRecord) -> Record
     return Recorded(partition.family, partition.number, stored.key.decode(errors="replace"), meta, body)
 
 
+async def batches(
+    log: EventLog, codec: Codec, partition: Partition, position: int, end: int | None = None
+) -> AsyncIterator[tuple[list[Recorded[Any]], int]]:
+    """The facts that `between` finds, at most `MAX_BATCH` at a time, each time with the next position to read."""
+    facts, behind = list[Recorded[Any]](), position
+    async for stored in between(log, partition, position, end):
+        facts.append(recorded(codec, partition, stored))
+        behind = stored.position + 1
+        if len(facts) == MAX_BATCH:
+            yield facts, behind
+            facts = []
+    if facts:
+        yield facts, behind
+
+
 async def between(
     log: EventLog | CommandLog, partition: Partition, position: int, end: int | None = None
 ) -> AsyncIterator[StoredRecord]:

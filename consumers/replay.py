@@ -143,8 +143,8 @@ async def verify_decisions(
     Stops at the first difference (what follows rests on it). What another logic decided is evolved as it
     stands and counted as taken.
     """
-    chain, broken = await _chain(partition, events)
-    verifier = _Verifier(partition, make, codec, await _set_aside(partition, codec, events))
+    chain, broken, set_aside = await _surveyed(partition, codec, events)
+    verifier = _Verifier(partition, make, codec, set_aside)
     groups = _grouped(events, partition)
     group = await anext(groups, None)
     count = unanswered = 0
@@ -178,32 +178,39 @@ async def verify_decisions(
     )
 
 
-async def _chain(partition: Partition, events: EventLog) -> tuple[Chain, str]:
-    """The chain over all records; the text names the append in which a record was changed, or is empty."""
+async def _surveyed(partition: Partition, codec: Codec, events: EventLog) -> tuple[Chain, str, frozenset[Poison]]:
+    """One look over all records: the chain, what is wrong with it, and of what the record says `evolve` raised.
+
+    The text names the append in which a record was changed, or is empty; the chain ends there.
+    """
     chain, first, place = Chain(), 0, f"{partition.family}/{partition.number}"
+    broken, blamed = "", set[Poison]()
     async for stored in between(events, partition, 0):
+        blamed |= _blamed(codec, stored)
+        if broken:
+            continue
         chain.add(stored.key, stored.value)
         claimed = dict(stored.headers).get(CHAIN)
         if claimed is not None:
             if claimed != chain.close():
-                return chain, f"{place}: a record at positions {first} to {stored.position} was changed"
+                broken = f"{place}: a record at positions {first} to {stored.position} was changed"
             first = stored.position + 1
-    return chain, f"{place}: no chain hash behind the records from position {first} on" if chain.open else ""
+    if chain.open:
+        broken = f"{place}: no chain hash behind the records from position {first} on"
+    return chain, broken, frozenset(blamed)
 
 
-async def _set_aside(partition: Partition, codec: Codec, events: EventLog) -> frozenset[Poison]:
-    """Commands and keys of which the record says that `evolve` raised."""
-    found = set()
-    async for stored in between(events, partition, 0):
-        if codec.type_of(stored.value) is not CommandSetAside:
-            continue
-        try:
-            body: CommandSetAside = codec.decode(stored.value)[1]
-        except ValueError:
-            continue  # what a record has become is found when it is compared
-        if body.reason is SetAsideReason.EVOLVE_RAISED:
-            found.add((_source(stored), stored.key.decode(errors="replace")))
-    return frozenset(found)
+def _blamed(codec: Codec, stored: StoredRecord) -> set[Poison]:
+    """The command and key that a record says `evolve` could not take, if it says so."""
+    if codec.type_of(stored.value) is not CommandSetAside:
+        return set()
+    try:
+        body: CommandSetAside = codec.decode(stored.value)[1]
+    except ValueError:
+        return set()  # what a record has become is found when it is compared
+    if body.reason is not SetAsideReason.EVOLVE_RAISED:
+        return set()
+    return {(_source(stored), stored.key.decode(errors="replace"))}
 
 
 def _source(stored: StoredRecord) -> int:

@@ -11,9 +11,8 @@ from hashlib import blake2b
 
 from schemas.market.commands import SubmitOrder
 from schemas.market.events import Restriction
-from schemas.values import Side
+from schemas.values import MINUTE_US, Side
 
-MINUTE_US = 60_000_000
 LOT_WH = 10
 CENT_NANO = 10_000_000
 """One euro cent per kWh, in 10⁻⁹ euro."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from examples.agents import CENT_NANO, MINUTE_US, Bid, Household, bids
+from examples.agents import CENT_NANO, Bid, Household, bids
 from examples.meters import corrected, measured, readings
 from examples.world import (
     AGGREGATOR,
@@ -41,7 +41,7 @@ from schemas.market.events import Restriction
 from schemas.programme.commands import CallEvent, MeasurePerformance, OptOut
 from schemas.settlement.commands import ApproveRun, StartRun
 from schemas.settlement.events import RunType
-from schemas.values import Side
+from schemas.values import MINUTE_US, Side
 
 TICK_US: Final = 5 * MINUTE_US
 HOUR_US: Final = 60 * MINUTE_US

@@ -35,7 +35,7 @@ from schemas.site.commands import (
     VerifyResource,
 )
 from schemas.site.events import AllotmentPurpose
-from schemas.values import DeliveryMode, ResourceType
+from schemas.values import MINUTE_US, DeliveryMode, ResourceType
 
 SAMPLE: Final = Path(__file__).parent / "sample"
 SHARING, TRADING = "lv1-101", "lv5-201"
@@ -145,7 +145,7 @@ def found_everything(wish: Wishes, places: Sequence[Place]) -> Iterator[DoorComm
         SYSTEM_OPERATOR,
         DefineSeries(SeriesKind.IMBALANCE_PRICE, TRADING, CURRENCY, INTERVAL_MIN),
     )
-    prices = tuple(_imbalance_price(quarter) for quarter in range((day_end_at - day_start_at) // (15 * 60_000_000)))
+    prices = tuple(_imbalance_price(quarter) for quarter in range((day_end_at - day_start_at) // (15 * MINUTE_US)))
     yield wish("reference", IMBALANCE, SYSTEM_OPERATOR, PublishPrices(day_start_at, ValueQuality.FINAL, prices))
     yield wish(
         "reference", CALENDAR, SYSTEM_OPERATOR, DefineSeries(SeriesKind.CALENDAR, TRADING, CURRENCY, INTERVAL_MIN)

@@ -13,7 +13,7 @@ from consumers.decide import PartitionOwner
 from consumers.drive import LockStep
 from consumers.partition import ChainBroken, PartitionDecider, Poison
 from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition
-from consumers.project import Projector
+from consumers.project import Projector, Reached
 from consumers.react import Reactor
 from consumers.replay import Verdict, verify_decisions
 from domain.families import DECIDERS
@@ -236,18 +236,18 @@ class App:
         await rebuilt.drop()
         await rebuilt.start()
         try:
-            projector = Projector(VIEWS, EVERYWHERE, rebuilt)
-            for partition, live_at in (await self.views.reached()).items():
+            projector, reached = Projector(VIEWS, EVERYWHERE, rebuilt), await self.views.reached()
+            for partition, live_at in reached.items():
                 await projector.catch_up(partition, live_at.position, self._backend.events, self.codec)
             live, again = await self.views.checksums(), await rebuilt.checksums()
         finally:
             await rebuilt.drop()
             await rebuilt.close()
         differing = {name: (live[name], again[name]) for name in live if live[name] != again[name]}
-        return differing | await self._not_projected()
+        return differing | await self._not_projected(reached)
 
-    async def _not_projected(self) -> dict[str, tuple[str, str]]:
-        reached, behind = await self.views.reached(), dict[str, tuple[str, str]]()
+    async def _not_projected(self, reached: Mapping[Partition, Reached]) -> dict[str, tuple[str, str]]:
+        behind = dict[str, tuple[str, str]]()
         for p in self.partitions:
             position = reached[p].position if p in reached else 0
             if (await self._backend.events.read(p, position, 1)).records:

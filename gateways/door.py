@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -55,7 +56,7 @@ class Door:
         self._codec, self._partitions, self._time = codec, partitions, time
         commands = [m for m in all_messages() if m.kind is Kind.COMMAND and m.family in partitions]
         self._families = {m.cls: m.family for m in commands}
-        self._adapters = {f"{m.family}.{m.cls.__name__}": _strict(m.cls) for m in commands}
+        self._classes = {f"{m.family}.{m.cls.__name__}": m.cls for m in commands}
 
     def read(self, family: str, command: str, payload: str) -> Any:
         """The body of a command given as JSON, strictly: no text for a number, no field that does not exist.
@@ -64,12 +65,12 @@ class Door:
             InvalidCommand: unknown command, or a field that does not fit.
         """
         name = f"{family}.{command}"
-        adapter = self._adapters.get(name)
-        if adapter is None:
-            known = [known for known in self._adapters if known.startswith(f"{family}.")] or self._partitions
+        cls = self._classes.get(name)
+        if cls is None:
+            known = [known for known in self._classes if known.startswith(f"{family}.")] or self._partitions
             raise _invalid("command", f"expected one of {', '.join(sorted(known))}", name)
         try:
-            return adapter.validate_json(payload, strict=True)
+            return _strict(cls).validate_json(payload, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join([name, *map(str, first["loc"])])
@@ -105,7 +106,9 @@ class Door:
         return partition, NewRecord(command.key.encode(), value, headers)
 
 
+@cache
 def _strict(cls: type) -> TypeAdapter[Any]:
+    # Made when the command is first read: most processes have a door and never read JSON at it.
     # pydantic takes no config for a dataclass, but for a type that stands for one, and hands it on to nested ones.
     alias: Any = TypeAliasType(cls.__name__, cls)
     return TypeAdapter(alias, config=ConfigDict(extra="forbid"))

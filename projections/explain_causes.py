@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from projections.explained import ExplainNode, missing, position_of, shown
 from projections.view import Ask, Row
-
-_US_PER_MINUTE: Final = 60_000_000
+from schemas.values import MINUTE_US
 
 _REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "shared_consumption": ("import_from_grid",),
@@ -111,16 +110,16 @@ class Settled:
     @property
     def start_at(self) -> int:
         """When its first interval begins, UTC µs."""
-        return self.from_at + self.first_interval * self.interval_min * _US_PER_MINUTE
+        return self.from_at + self.first_interval * self.interval_min * MINUTE_US
 
     @property
     def end_at(self) -> int:
         """When its last interval ends, UTC µs."""
-        return self.start_at + len(self.energy_wh) * self.interval_min * _US_PER_MINUTE
+        return self.start_at + len(self.energy_wh) * self.interval_min * MINUTE_US
 
     def place(self, at: int) -> int | None:
         """Which of its intervals holds a time, counted from its first; none outside."""
-        place = (at - self.start_at) // (self.interval_min * _US_PER_MINUTE)
+        place = (at - self.start_at) // (self.interval_min * MINUTE_US)
         return place if 0 <= place < len(self.energy_wh) else None
 
     def asked(self, **more: Any) -> Mapping[str, Any]:
@@ -171,10 +170,10 @@ async def imbalance_leaves(ask: Ask, settled: Settled) -> list[ExplainNode]:
     prices: list[tuple[int, Row] | None] = [None] * len(settled.energy_wh)
     for row in await ask(_PRICES, settled.asked(series=settled.reference)):
         for n, price in enumerate(row["price_nano_per_kwh"]):
-            begins = row["start_at"] + n * row["interval_min"] * _US_PER_MINUTE
+            begins = row["start_at"] + n * row["interval_min"] * MINUTE_US
             # A coarser price holds for every interval within its own.
             for part in range(max(1, row["interval_min"] // settled.interval_min)):
-                place = settled.place(begins + part * settled.interval_min * _US_PER_MINUTE)
+                place = settled.place(begins + part * settled.interval_min * MINUTE_US)
                 if place is not None:
                     prices[place] = (price, row)
     leaves = []
@@ -182,7 +181,7 @@ async def imbalance_leaves(ask: Ask, settled: Settled) -> list[ExplainNode]:
         found = prices[place]
         if not energy_wh:
             continue
-        start_at = settled.start_at + place * settled.interval_min * _US_PER_MINUTE
+        start_at = settled.start_at + place * settled.interval_min * MINUTE_US
         if found is None:
             leaves.append(missing("energy × price", f"No price of {settled.reference} for {start_at} µs."))
             continue
@@ -227,7 +226,7 @@ def _register(settled: Settled, direction: str, rows: Sequence[Row]) -> ExplainN
     newest: dict[int, tuple[int, Row]] = {}
     for row in rows:
         for n, energy_wh in enumerate(row["energy_wh"]):
-            begins = row["start_at"] + n * row["interval_min"] * _US_PER_MINUTE
+            begins = row["start_at"] + n * row["interval_min"] * MINUTE_US
             place = settled.place(begins)
             if place is not None and settled.energy_wh[place]:
                 newest[begins] = (energy_wh, row)

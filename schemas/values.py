@@ -10,6 +10,9 @@ from typing import Annotated
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 INT64_MAX = 2**63 - 1
+
+MINUTE_US = 60_000_000
+"""Intervals are told in minutes, times in microseconds."""
 # A value times a price, summed over a run's intervals, stays within 64 bits: 10¹⁰ Wh × 10¹² nano × 500.
 _MAX_ENERGY_WH = 10**10
 _MAX_ENERGY_SUM_WH = 10**18

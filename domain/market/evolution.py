@@ -9,7 +9,6 @@ from domain.market.capability import use
 from domain.market.deadlines import forget_what_is_over
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.state import (
-    MINUTE_US,
     Connection,
     Instrument,
     Market,
@@ -36,7 +35,7 @@ from schemas.market.events import (
     SessionOpened,
     TradeMade,
 )
-from schemas.values import Side
+from schemas.values import MINUTE_US, Side
 
 Fact = (
     OrderAccepted

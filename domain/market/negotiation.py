@@ -5,11 +5,11 @@ proposal's own fact (`evolve`); a lapse is a matter of time (`domain/market/dead
 """
 
 from domain.identity import born_id
-from domain.market.state import FAMILY, MINUTE_US, Market
+from domain.market.state import FAMILY, Market
 from schemas.envelope import Command, Moment
 from schemas.market.commands import ApproveContract, ProposeContract
 from schemas.market.events import ContractConcluded, ContractProposed
-from schemas.values import DeliveryMode
+from schemas.values import MINUTE_US, DeliveryMode
 
 
 def propose(state: Market, command: Command[ProposeContract], now: Moment) -> ContractProposed:

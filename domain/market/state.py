@@ -7,9 +7,9 @@ from domain.market.book import Book, Order
 from domain.market.exposure import Account
 from domain.market.timers import Timer
 from schemas.market.events import ContractProposed, RuleSet
+from schemas.values import MINUTE_US
 
 FAMILY: Final = "market"
-MINUTE_US: Final = 60_000_000
 MAX_INTERVALS: Final = 500
 """Of one session and of one contract: an array in a fact holds no more."""
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from domain.market.capability import capability_wh, used_wh
 from domain.market.exposure import bought_pico_per_wh, exposed_micro, fits, sold_pico_per_wh
-from domain.market.state import MAX_INTERVALS, MINUTE_US, Instrument, Market, starts
+from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
 from schemas.actors import POLICY
 from schemas.envelope import Moment
 from schemas.market.commands import (
@@ -32,7 +32,7 @@ from schemas.market.commands import (
     SubmitOrder,
 )
 from schemas.market.events import MarketRefusal, RuleSet
-from schemas.values import INT64_MAX, Side
+from schemas.values import INT64_MAX, MINUTE_US, Side
 
 MAX_LEAD_MIN: Final = 366 * 1440
 """The earliest opening before delivery."""

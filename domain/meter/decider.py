@@ -20,7 +20,7 @@ from schemas.meter.events import (
     ReadingsRecorded,
     ReadingsUnchanged,
 )
-from schemas.values import Direction
+from schemas.values import MINUTE_US, Direction
 
 LOGIC = 1
 
@@ -42,8 +42,6 @@ REGISTERS: Final[Mapping[MeterKind, tuple[Direction, ...]]] = {
 }
 """What each of the two meters measures (Y.2072 9.2)."""
 
-_MINUTE_US: Final = 60_000_000
-
 
 @dataclass(slots=True)
 class Point:
@@ -56,7 +54,7 @@ class Point:
     @property
     def interval_us(self) -> int:
         """Length of an interval in microseconds."""
-        return self.interval_min * _MINUTE_US
+        return self.interval_min * MINUTE_US
 
 
 @dataclass(slots=True)
@@ -153,7 +151,7 @@ def evolve(state: Meter, fact: Recorded[Fact]) -> Meter:
             state.point = Point(body.connection, body.meter_kind, body.interval_min)
         case ReadingsRecorded() as body:
             register = state.registers.setdefault(body.direction, Register(body.interval_min))
-            first = body.start_at // (body.interval_min * _MINUTE_US)
+            first = body.start_at // (body.interval_min * MINUTE_US)
             register.put(first, body.energy_wh, body.quality, body.version)
         case ReadingsUnchanged() | CommandRefused():
             pass

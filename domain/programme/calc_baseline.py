@@ -10,11 +10,11 @@ from domain.programme.baseline import Candidate, Exclusion, baseline
 from domain.programme.calendar import DayType, LegalCalendar
 from domain.programme.local_clock import EventHours
 from domain.programme.performance import CALCULATION_NAME, paid_of, response_of
-from domain.programme.state import MINUTE_US
 from domain.programme.withdrawal import Withdrawals
 from schemas.envelope import Recorded
 from schemas.programme.commands import ProposePerformance
 from schemas.programme.events import MeasurementStarted, PerformanceStatus, SitePerformance
+from schemas.values import MINUTE_US
 
 MAX_SITES_PER_PART: Final = 50
 """Sites of one proposed part: with their days a record of some 100 kB."""

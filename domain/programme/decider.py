@@ -10,7 +10,7 @@ from typing import Any, Final, assert_never
 from domain.identity import born_id
 from domain.programme import dispatch, performance, timeline
 from domain.programme.evolution import Fact, evolve
-from domain.programme.state import MINUTE_US, Offer, Programme
+from domain.programme.state import Offer, Programme
 from domain.programme.terms import MAX_LOOK_BACK_DAYS, first_flaw
 from schemas.actors import CALCULATION as CALCULATOR
 from schemas.actors import POLICY
@@ -35,6 +35,7 @@ from schemas.programme.events import (
     SiteOptedOut,
     TermsAdopted,
 )
+from schemas.values import MINUTE_US
 
 __all__ = ["LOGIC", "OUTCOMES", "advance", "decide", "due", "evolve", "initial"]
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from domain.programme.terms import MAX_LOOK_BACK_DAYS
 from schemas.programme.events import Terms
+from schemas.values import MINUTE_US
 
-MINUTE_US: Final = 60_000_000
 DAY_US: Final = 1440 * MINUTE_US
 
 MEASURABLE_DAYS: Final = 900

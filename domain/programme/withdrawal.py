@@ -11,9 +11,8 @@ from typing import Final
 
 from domain.calculation import Row
 from domain.programme.baseline import Exclusion
-from domain.programme.state import MINUTE_US
 from schemas.meter.events import Quality
-from schemas.values import Direction
+from schemas.values import MINUTE_US, Direction
 
 _BILLABLE: Final = (Quality.VALID.value, Quality.EDITED.value)
 """Qualities of which a baseline or a response may be made (domain rules, 4.7)."""

@@ -19,6 +19,7 @@ from schemas.reference.events import (
     SeriesDefined,
     SeriesKind,
 )
+from schemas.values import MINUTE_US
 
 LOGIC = 1
 
@@ -33,8 +34,6 @@ Fact = SeriesDefined | PricesPublished | CalendarPublished | CommandRefused
 
 MAX_VALUES: Final = 10_000
 """Values of one publication: a hundred days of quarter-hours, and well below the largest record."""
-
-_MINUTE_US: Final = 60_000_000
 
 
 @dataclass(slots=True)
@@ -80,7 +79,7 @@ def _publish_prices(state: Series, wish: PublishPrices, actor: str) -> Fact:
         return _refused(wish, state, ReferenceRefusal.NOT_PUBLISHER)
     if series.kind is SeriesKind.CALENDAR:
         return _refused(wish, state, ReferenceRefusal.WRONG_KIND)
-    past_grid_us = wish.start_at % (series.interval_min * _MINUTE_US)
+    past_grid_us = wish.start_at % (series.interval_min * MINUTE_US)
     if past_grid_us:
         return _refused(wish, state, ReferenceRefusal.OFF_GRID_START, found=past_grid_us)
     count = len(wish.price_nano_per_kwh)

@@ -34,6 +34,7 @@ from schemas.settlement.events import (
     SettlementLine,
     SettlementRefusal,
 )
+from schemas.values import MINUTE_US
 
 LOGIC = 1
 
@@ -42,7 +43,6 @@ CALCULATOR = f"{CALCULATION}settlement.run"
 MAX_INTERVALS = 500
 """The longest run: five days of quarter-hours; a longer period is settled in several."""
 
-_US_PER_MINUTE = 60_000_000
 _NO_RESULT = "result"
 
 OUTCOMES: Mapping[type, tuple[type, ...]] = {
@@ -109,7 +109,7 @@ def _against_start(state: Area, wish: StartRun, now: Moment) -> Iterator[Objecti
     before = state.posted.get((wish.from_at, wish.to_at))
     if state.open_run is not None:
         yield Objection(refusal.RUN_STILL_OPEN, state.open_run)
-    length, step = wish.to_at - wish.from_at, wish.interval_min * _US_PER_MINUTE
+    length, step = wish.to_at - wish.from_at, wish.interval_min * MINUTE_US
     if length <= 0 or length % step or wish.from_at % step or length // step > MAX_INTERVALS:
         yield Objection(refusal.PERIOD_INVALID, state.area, MAX_INTERVALS, length // step)
     if wish.cutoff_tick > now.n:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from domain.calculation import Row
 from schemas.settlement.events import RunStarted
-
-_US_PER_MINUTE = 60_000_000
+from schemas.values import MINUTE_US
 
 
 class InputMissing(Exception):
@@ -29,15 +28,15 @@ class Period:
     @classmethod
     def of(cls, run: RunStarted) -> "Period":
         """The period of a run."""
-        return cls(run.from_at, run.interval_min, (run.to_at - run.from_at) // (run.interval_min * _US_PER_MINUTE))
+        return cls(run.from_at, run.interval_min, (run.to_at - run.from_at) // (run.interval_min * MINUTE_US))
 
     def start_of(self, interval: int) -> int:
         """When an interval begins, UTC µs."""
-        return self.from_at + interval * self.interval_min * _US_PER_MINUTE
+        return self.from_at + interval * self.interval_min * MINUTE_US
 
     def index_of(self, at: int) -> int | None:
         """The number of the interval that begins at `at`, outside the period too; none off the grid."""
-        index, off = divmod(at - self.from_at, self.interval_min * _US_PER_MINUTE)
+        index, off = divmod(at - self.from_at, self.interval_min * MINUTE_US)
         return None if off else index
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.settlement.events import LineKind, PostedLine, RunStarted, SettlementLine
-
-_US_PER_MINUTE = 60_000_000
+from schemas.values import MINUTE_US
 
 
 class Stage(StrEnum):
@@ -47,7 +46,7 @@ class Run:
     @property
     def intervals(self) -> int:
         """How many intervals the run has."""
-        return (self.started.to_at - self.started.from_at) // (self.started.interval_min * _US_PER_MINUTE)
+        return (self.started.to_at - self.started.from_at) // (self.started.interval_min * MINUTE_US)
 
 
 @dataclass(frozen=True, slots=True)
