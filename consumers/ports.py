@@ -4,7 +4,7 @@ Positions are opaque, increasing integers of one partition; `0` is its beginning
 next record to read; what is stored at which physical offset stays behind these ports.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,3 +125,74 @@ class CommandLog(Protocol):
 
     async def wait(self, partition: Partition, position: int, timeout: float) -> bool:
         """As `EventLog.wait`."""
+
+
+class Group(Protocol):
+    """Which partitions this process is asked to work on. A suggestion: for deciders fencing decides, and for
+    all others working twice is harmless."""
+
+    async def join(self, partitions: Sequence[Partition]) -> None:
+        """Offers this process for the topics of these partitions; does not wait until it is asked.
+
+        Raises:
+            LogUnavailable: nobody answers; joining again is right.
+        """
+
+    @property
+    def assigned(self) -> frozenset[Partition]:
+        """What this process is asked to work on now; empty before it joined and after it left or was put out."""
+
+    async def changed(self, known: frozenset[Partition], timeout: float) -> frozenset[Partition]:
+        """The assignment as soon as it is another than `known`, else the same one after `timeout` seconds."""
+
+    def reached(self, positions: Mapping[Partition, int]) -> None:
+        """Next positions to read, for displays of lag: stored now and then, and never read back."""
+
+    async def leave(self) -> None:
+        """Gives everything back, so that others are asked at once; never raises."""
+
+
+class SwitchboardUnavailable(RuntimeError):
+    """The switchboard does not answer: what was known last still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReport:
+    """What a process says of itself: who it is (`name` is unique while it lives), what it works on, how it is."""
+
+    name: str
+    role: str
+    host: str
+    pid: int
+    release: str
+    partitions: tuple[Partition, ...]
+    state: str
+
+
+class Switchboard(Protocol):
+    """What operators say to running processes, and what those say of themselves. Nothing is decided from it."""
+
+    async def paused(self) -> Mapping[Partition, str]:
+        """The partitions whose deciders must rest, each with the reason. Raises `SwitchboardUnavailable`."""
+
+    async def pause(self, partition: Partition, reason: str) -> None:
+        """Has the partition's deciders rest until `resume`. Raises `SwitchboardUnavailable`."""
+
+    async def resume(self, partition: Partition) -> None:
+        """Lets them go on. Raises `SwitchboardUnavailable`."""
+
+    async def report(self, process: ProcessReport) -> None:
+        """Replaces what the process said before. Raises `SwitchboardUnavailable`."""
+
+    async def processes(self) -> Sequence[ProcessReport]:
+        """The processes that have reported in the last 15 seconds. Raises `SwitchboardUnavailable`."""
+
+
+class Snapshots(Protocol):
+    """A place for what saves work after a restart. Losing it costs time only."""
+
+    async def load(self, partition: Partition) -> bytes | None:
+        """What was saved last, whole; none when there is nothing. Raises `OSError`."""
+
+    async def save(self, partition: Partition, data: bytes) -> None:
+        """Replaces what was saved: whole or not at all, also when the process dies meanwhile. Raises `OSError`."""
