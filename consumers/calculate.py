@@ -5,12 +5,19 @@ it needs is complete up to that tick. Repeating a calculation is harmless: the s
 commands, and receivers keep a cursor.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Protocol
 
-from consumers.ports import NewRecord, Partition
-from consumers.react import inside_command
+from consumers.hints import HintedPosition, Hints
+from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
+from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
+from consumers.project import Reached
+from consumers.react import heard, inside_command
+from consumers.reading import news
+from consumers.report import CALCULATED, FAILED, WAITING, Condition, Report
+from consumers.workers import Place, Workers, named, until
 from domain.calculation import Calculation
 from projections.view import Ask, Question
 from schemas.actors import CALCULATION
@@ -50,8 +57,10 @@ class Calculator:
             if wired is not None:
                 self._waiting.append((wired, fact))
 
-    def listens_to(self, family: str) -> bool:
-        """Whether facts of this family can start a calculation."""
+    def listens_to(self, family: str, kind: type | None = None) -> bool:
+        """Whether facts of this family (and of this type, if it is known) can start a calculation."""
+        if kind is not None:
+            return (family, kind) in self._by_fact
         return any(source == family for source, _ in self._by_fact)
 
     @property
@@ -94,9 +103,11 @@ class Calculator:
         actor = f"{CALCULATION}{calculation.name}"
         partitions = self._partitions[calculation.family]
         try:
+            # In a thread: a settlement run may take longer than a group waits for a sign of life.
+            bodies = await asyncio.to_thread(lambda: list(calculation.compute(fact, inputs)))
             return [
                 inside_command(self._codec, fact, actor, n, fact.key, body, calculation.family, partitions)
-                for n, body in enumerate(calculation.compute(fact, inputs))
+                for n, body in enumerate(bodies)
             ]
         except Exception as error:
             # Our own mistake, or numbers beyond every range: it must stop nobody else. No proposal comes, and
@@ -104,3 +115,90 @@ class Calculator:
             place = f"{fact.family}/{fact.partition} seq {fact.meta.seq}"
             self.failures.append(f"{calculation.name} for {place}: {type(error).__name__}: {error}")
             return []
+
+
+_LOOK_S: Final = 0.1
+"""While a calculation waits for its inputs, the views are asked so often how far they are."""
+
+
+class CompleteViews(Hints, Protocol):
+    """The views as a calculator needs them: answers, how far they are, and a place for its position."""
+
+    async def __call__(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]: ...
+
+    async def reached(self) -> Mapping[Partition, Reached]: ...
+
+
+class Calculators:
+    """`gridbook run calculate`: a calculator for each events partition whose facts can start calculations."""
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        wired: Sequence[WiredCalculation],
+        codec: Codec,
+        counts: Mapping[str, int],
+        events: EventLog,
+        commands: CommandLog,
+        group: Group,
+        views: CompleteViews,
+        report: Report,
+    ) -> None:
+        self._wired, self._codec, self._counts = wired, codec, counts
+        self._events, self._commands, self._views, self._report = events, commands, views, report
+        families = {w.calculation.family for w in wired}
+        self._places: dict[Partition, Place] = {}
+        mine = [p for p in partitions if p.family in families]
+        self._workers = Workers("calculate", group, mine, self._calculate, report, self._places.get, events)
+
+    @property
+    def working(self) -> tuple[Partition, ...]:
+        """The partitions that this process calculates for."""
+        return self._workers.working
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        await self._workers.run(stop)
+
+    async def _calculate(self, partition: Partition, ends: asyncio.Event) -> None:
+        """What this raises is tried again from the last position noted: the same inputs give the same commands."""
+        calculator = Calculator(self._wired, self._codec, self._counts, self._views)
+        hinted = HintedPosition("calculate", partition, self._views, self._report)
+        position, tick = await hinted.load(), 0
+        self._report.condition(named(partition), Condition.RUNNING)
+        while not ends.is_set():
+            batch = await self._events.read(partition, position, MAX_BATCH)
+            facts = heard(self._codec, partition, batch, calculator.listens_to)
+            calculator.offer(facts)
+            position = batch.next
+            tick = facts[-1].meta.tick.n if facts else tick
+            self._places[partition] = position, tick
+            if calculator.waiting:
+                await self._run_ready(calculator)
+            self._report.set(WAITING, value=calculator.waiting)
+            if not calculator.waiting:
+                await hinted.note(position, caught_up=not batch.records)
+            if batch.records:
+                continue
+            if calculator.waiting:
+                await until(ends, _LOOK_S)
+            else:
+                await news(self._events, partition, position, ends)
+
+    async def _run_ready(self, calculator: Calculator) -> None:
+        reached = await self._views.reached()
+
+        def complete(family: str) -> int:
+            places = (reached.get(Partition(family, n)) for n in range(self._counts[family]))
+            return min(place.complete_tick if place else 0 for place in places)
+
+        before = calculator.waiting
+        commands = await calculator.run_ready(complete)
+        if commands:
+            await self._commands.send(commands, SEND_DEADLINE_S)
+        calculator.sent()
+        self._report.add(CALCULATED, value=before - calculator.waiting)
+        for failure in calculator.failures:
+            self._report.add(FAILED)
+            self._report.say("calculation failed", reason=failure, alarm=True)
+        calculator.failures.clear()

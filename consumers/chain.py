@@ -6,11 +6,11 @@ import hashlib
 class Chain:
     """Hashes records as they stand; `close` ends an append and gives the hash that goes behind its last record."""
 
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256(b"")
+    def __init__(self, head: bytes = b"") -> None:
+        self._hash = hashlib.sha256(head)
         self.open = False
         """Whether records stand behind the last hash."""
-        self.head = b""
+        self.head = head
         """The last append's hash: who keeps it can tell whether the log was cut or changed before it."""
 
     def add(self, key: bytes, value: bytes) -> None:

@@ -1,10 +1,15 @@
 """The deployment's one clock: a tick is a command to every partition. Nothing else knows the time."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-from consumers.limits import SEND_DEADLINE_S
-from consumers.ports import CommandLog, NewRecord, Partition
-from consumers.reading import COMMAND_ID
+from consumers.limits import CLOCK_JUMP_US, DAY_US, MAX_TICK_JUMP_US, SEND_DEADLINE_S
+from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
+from consumers.reading import COMMAND_ID, SOURCE, between, last_record
+from consumers.report import TICKS, Condition, Report
+from consumers.workers import NeedsOperator, Workers, until
 from schemas.actors import LOG
 from schemas.codec import Codec
 from schemas.envelope import CommandMeta, Moment
@@ -17,8 +22,8 @@ class Clock:
     def __init__(self, commands: CommandLog, codec: Codec, partitions: Sequence[Partition]) -> None:
         self._commands, self._codec, self._partitions = commands, codec, partitions
 
-    async def tick(self, moment: Moment) -> None:
-        """Every partition is told that it is `moment`.
+    async def tick(self, moment: Moment, partitions: Sequence[Partition] | None = None) -> None:
+        """Every partition (or each of these) is told that it is `moment`.
 
         Raises:
             LogUnavailable: some partitions may not have been told; send the same tick again.
@@ -28,4 +33,115 @@ class Clock:
         record = NewRecord(
             b"", self._codec.encode(meta, Tick(moment.n, moment.at)), ((COMMAND_ID, command_id.encode()),)
         )
-        await self._commands.send([(partition, record) for partition in self._partitions], SEND_DEADLINE_S)
+        await self._commands.send(
+            [(p, record) for p in (self._partitions if partitions is None else partitions)], SEND_DEADLINE_S
+        )
+
+
+_PART: Final = "clock"
+
+
+class ClockJumped(NeedsOperator):
+    """The machine's clock moved further between two ticks than time does. Set it right, or start the clock again."""
+
+
+class Clocks:
+    """`gridbook run clock`: a tick every `tick_us`, from whoever is asked for the clock's one partition.
+
+    Number and time of a tick lie on one line through the last tick on the log: number n0 + k, time at0 + k ·
+    `tick_us`. So two clocks that overlap for a moment say the same, and a clock that comes back after a pause
+    goes on where real time is. A family with multiple m gets the first tick at or behind every m-th number.
+
+    Args:
+        partitions: every partition of the deployment; the group is asked for the first one.
+        multiples: family → m; 1 where it is missing.
+        now: the machine's time, UTC µs.
+    """
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        codec: Codec,
+        events: EventLog,
+        commands: CommandLog,
+        group: Group,
+        report: Report,
+        now: Callable[[], int],
+        tick_us: int,
+        multiples: Mapping[str, int],
+    ) -> None:
+        self._partitions, self._codec, self._events, self._commands = tuple(partitions), codec, events, commands
+        self._report, self._now, self._tick_us, self._multiples = report, now, tick_us, multiples
+        self._clock = Clock(commands, codec, self._partitions)
+        one = self._partitions[:1]
+        self._workers = Workers("clock", group, one, self._run, report, lambda _: None, commands)
+
+    @property
+    def working(self) -> tuple[Partition, ...]:
+        """The first partition, while this process is the clock."""
+        return self._workers.working
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        await self._workers.run(stop)
+
+    async def last_tick(self) -> Moment:
+        """The newest time on the log: recorded by a partition, or in a command that waits for its owner.
+
+        Raises:
+            LogUnavailable: the log does not answer.
+        """
+        found = await asyncio.gather(*(self._last_of(p) for p in self._partitions))
+        return max(found, key=lambda moment: moment.n)
+
+    async def _last_of(self, partition: Partition) -> Moment:
+        newest, position = Moment(0, 0), 0
+        stored = await last_record(self._events, partition)
+        if stored is not None:
+            newest = self._codec.decode(stored.value)[0].tick
+            position = int(dict(stored.headers)[SOURCE]) + 1
+        async for waiting in between(self._commands, partition, position):
+            if self._codec.type_of(waiting.value) is Tick:
+                tick: Tick = self._codec.decode(waiting.value)[1]
+                if tick.n > newest.n:
+                    newest = Moment(tick.n, tick.at)
+        return newest
+
+    async def _run(self, _: Partition, ends: asyncio.Event) -> None:
+        last = await self.last_tick()
+        now, steady = self._now(), time.monotonic()
+        base = last if last.n else Moment(0, now // self._tick_us * self._tick_us)
+        if now - base.at > MAX_TICK_JUMP_US:
+            raise ClockJumped(
+                f"the last tick on the log was {(now - base.at) // DAY_US} days ago, and no partition believes a jump"
+                f" of more than {MAX_TICK_JUMP_US // DAY_US}: set the machine's clock right, or use another deployment"
+            )
+        while not ends.is_set():
+            self._show(base, now)
+            steps = (now - base.at) // self._tick_us
+            moment = Moment(base.n + steps, base.at + steps * self._tick_us)
+            if moment.n > last.n:
+                await self._clock.tick(moment, [p for p in self._partitions if self._is_due(p, last.n, moment.n)])
+                self._report.add(TICKS)
+                last = moment
+            await until(ends, min(1.0, (base.at + (steps + 1) * self._tick_us - self._now()) / 1_000_000))
+            was, now = now, self._now()
+            steady_was, steady = steady, time.monotonic()
+            jump_us = now - was - round((steady - steady_was) * 1_000_000)
+            if abs(jump_us) > CLOCK_JUMP_US:
+                raise ClockJumped(
+                    f"the machine's clock jumped by {jump_us / 1_000_000:+,.0f} s: no tick is sent any more;"
+                    " set it right and start the clock again"
+                )
+
+    def _show(self, base: Moment, now: int) -> None:
+        ahead_us = base.at - now
+        if ahead_us > self._tick_us:
+            text = f"the log is {ahead_us / 1_000_000:,.0f} s ahead of this machine's clock"
+            self._report.condition(_PART, Condition.WAITING, text)
+        else:
+            self._report.condition(_PART, Condition.RUNNING)
+
+    def _is_due(self, partition: Partition, last: int, n: int) -> bool:
+        multiple = self._multiples.get(partition.family, 1)
+        return n // multiple > last // multiple

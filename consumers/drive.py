@@ -9,12 +9,13 @@ repeats leave records of their own.) Free-running processes are made of the same
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from consumers.calculate import Calculator
 from consumers.clock import Clock
-from consumers.decide import PartitionOwner
+from consumers.hints import Hints
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
+from consumers.owner import PartitionOwner
 from consumers.ports import CommandLog, EventLog, LogUnavailable, NewRecord, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
@@ -36,14 +37,6 @@ async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         if isinstance(one, BaseException):
             raise one
     return [one for one in done if not isinstance(one, BaseException)]
-
-
-class Hints(Protocol):
-    """Where readers without rows of their own may begin again."""
-
-    async def hints(self, reader: str) -> Mapping[Partition, int]: ...
-
-    async def hint(self, reader: str, positions: Mapping[Partition, int]) -> None: ...
 
 
 class LockStep:

@@ -29,8 +29,36 @@ MAX_EVENTS: Final = 1_000
 ADVANCE_LIMIT: Final = 100
 """Facts of one call of `advance`."""
 
-MAX_BATCH: Final = 1_000
-"""Commands decided, or events read, at a time."""
+MAX_BATCH: Final = 2_000
+"""Commands decided in one append, or records read, at a time."""
+
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of the records of one append, and up to one decision more: the broker takes it before the deadline."""
+
+DECIDE_SLICE: Final = 200
+"""Commands decided before the process looks up: a commit under way needs a word now and then."""
+
+IDLE_WAIT_S: Final = 5.0
+"""So long one question for news waits; then it is asked again."""
+
+MAX_SET_ASIDE: Final = 100
+"""Commands set aside in a row before an owner rests and calls an operator: it may be the wrong release."""
+
+SNAPSHOT_EVERY: Final = 100_000
+"""Records between two snapshots of a partition."""
+
+HINT_EVERY_S: Final = 1.0
+"""A reader that is behind notes its position so often; one that has caught up does it at once."""
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 10.0
+"""Between two attempts when something is gone: growing, with jitter; at most so long after it is back."""
+
+STOP_S: Final = 6.0
+"""Time for a worker to end what it has begun; then it is cancelled."""
+
+CLOCK_JUMP_US: Final = HOUR_US
+"""The machine's clock may move so far between two ticks; beyond it no tick is sent until the clock is started again."""
 
 APPEND_DEADLINE_S: Final = 8.0
 """Below it the pipe's request time-out, above it the broker's transaction time-out (10 s)."""

@@ -14,14 +14,15 @@ from consumers.limits import (
     ADVANCE_LIMIT,
     MAX_EVENTS,
     MAX_RECORD_BYTES,
+    MAX_SET_ASIDE,
     MAX_TICK_COUNT,
     MAX_TICK_FACTS,
     MAX_TICK_JUMP_US,
     WINDOW_US,
 )
 from consumers.memory import TICK, Memory
-from consumers.ports import NewRecord, Partition, StoredRecord
-from consumers.reading import CHAIN, COMMAND_ID, SOURCE, recorded
+from consumers.ports import Headers, NewRecord, Partition, StoredRecord
+from consumers.reading import CHAIN, COMMAND_ID, SOURCE, recorded, traced
 from domain.decider import Decider
 from schemas.actors import CAUSED, INSIDE, LOG
 from schemas.codec import Codec, UndecodableRecord, UnknownSchema
@@ -34,6 +35,14 @@ from schemas.values import MAX_ID_LENGTH
 
 _OWNER: Final = f"{LOG}owner"
 _UNKNOWN: Final = f"{LOG}unknown"
+
+_ODD: Final = frozenset(SetAsideReason) - {
+    SetAsideReason.EXPIRED,
+    SetAsideReason.VALID_UNTIL_BEYOND_WINDOW,
+    SetAsideReason.TICK_TOO_FAR,
+    SetAsideReason.TICK_GOES_BACK,
+}
+"""Reasons that say that something is wrong with this release or with whoever sends."""
 
 Poison = tuple[int, str]
 """A command's position and the key whose `evolve` raised on its account."""
@@ -86,7 +95,12 @@ class PartitionDecider:
         self._chain = Chain()
         self._open: list[NewRecord] = []
         self._current: tuple[int, CommandMeta | None] = (0, None)
+        self._trace: Headers = ()
         self._index: dict[str, int] = {}
+        self.open_bytes = 0
+        """Bytes of the records that wait for `seal`."""
+        self.aside = 0
+        """Commands set aside in a row, by this object; ticks and what came too late or too early do not count."""
 
     @property
     def seq(self) -> int:
@@ -117,6 +131,27 @@ class PartitionDecider:
         """The state of a key (its initial one when it has no facts)."""
         found = self._m.states.get(key)
         return self._decider.initial(key) if found is None else found
+
+    def also_set_aside(self, poison: Iterable[Poison]) -> None:
+        """Sets these aside too, from here on."""
+        self._set_aside |= frozenset(poison)
+
+    def image(self) -> tuple[Memory, bytes]:
+        """What `resume` needs: the memory itself, to be written down at once, and the chain's head.
+
+        Only where an append ends, and where the log holds it: what is decided ahead of the log never was.
+        """
+        assert self.whole, "an image is taken where an append ends"
+        return self._m, self._chain.head
+
+    def resume(self, memory: Memory, head: bytes) -> None:
+        """Begins with an image instead of the partition's first record."""
+        self._m, self._chain = memory, Chain(head)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the last record restored or sealed ended an append."""
+        return not self._open and not self._chain.open
 
     def probe(self, set_aside: Iterable[Poison] = ()) -> "PartitionDecider":
         """A copy that sets only this aside: deciding with it changes nothing here."""
@@ -161,32 +196,43 @@ class PartitionDecider:
     # -- forward from commands ---------------------------------------------------------------------
 
     def decide(self, commands: Sequence[StoredRecord]) -> list[NewRecord]:
-        """The records that answer these commands, in order: one append, the chain hash on the last.
+        """The records that answer these commands, in order: one whole append (`take`, then `seal`)."""
+        self.take(commands)
+        return self.seal()
 
-        Memory changes at once; if the append's outcome is not known, drop this object and restore.
+    def take(self, commands: Sequence[StoredRecord]) -> None:
+        """Decides these commands; their records wait for `seal`, behind those of earlier calls.
+
+        Memory changes at once; if the append's outcome is not known, drop this object and restore. Stops early,
+        with `source` at the next command, when more than `MAX_SET_ASIDE` in a row were set aside.
 
         Raises:
             EvolveFailed: see there.
         """
-        self._open = []
         if commands and self._m.logic != self._decider.LOGIC:
             self._adopt_logic(commands[0].position)
         for stored in commands:
             self._step(stored)
             self._m.source = stored.position + 1
-        if not self._open:
-            return []
-        last = self._open[-1]
-        self._open[-1] = NewRecord(last.key, last.value, (*last.headers, (CHAIN, self._chain.close())))
-        return self._open
+            if self.aside > MAX_SET_ASIDE:
+                return
+
+    def seal(self) -> list[NewRecord]:
+        """The records taken since the last seal, in order: one append, the chain hash on the last."""
+        records, self._open, self.open_bytes = self._open, [], 0
+        if records:
+            last = records[-1]
+            records[-1] = NewRecord(last.key, last.value, (*last.headers, (CHAIN, self._chain.close())))
+        return records
 
     def _adopt_logic(self, source: int) -> None:
         # Never the last record of an append, so the input position still follows from the last one.
         meta = CommandMeta("logic", _OWNER, "logic", None, None, None)
-        self._current, self._index = (source, meta), {}
+        self._current, self._trace, self._index = (source, meta), (), {}
         self._record("", LogicAdopted(self._decider.LOGIC))
 
     def _step(self, stored: StoredRecord) -> None:
+        self._trace = traced(stored.headers)
         try:
             key = stored.key.decode()
             meta, body = self._codec.decode(stored.value)
@@ -277,6 +323,7 @@ class PartitionDecider:
         except Exception as error:
             self._aside(key, SetAsideReason.DECIDE_RAISED, wish, type(error).__name__)
             return
+        self.aside = 0
         self._keep(key, written)
 
     def _advance(self, key: str) -> int:
@@ -315,6 +362,7 @@ class PartitionDecider:
         self._record("", TimePassed(tick.n, m.time.at))
 
     def _aside(self, key: str, reason: SetAsideReason, command: str, detail: str) -> None:
+        self.aside += reason in _ODD
         subject = key if _is_name(key) else "-"
         self._record(key, CommandSetAside(reason, command, subject, detail or "-"))
 
@@ -357,7 +405,7 @@ class PartitionDecider:
     def _keep(self, key: str, written: Sequence[tuple[Recorded[Any], bytes]]) -> None:
         source, cause = self._current
         assert cause is not None
-        headers = ((SOURCE, str(source).encode()), (COMMAND_ID, cause.command_id.encode()))
+        headers = ((SOURCE, str(source).encode()), (COMMAND_ID, cause.command_id.encode()), *self._trace)
         encoded = key.encode()
         for fact, value in written:
             try:
@@ -366,4 +414,5 @@ class PartitionDecider:
                 raise EvolveFailed(source, key, repr(error)) from error
             self._chain.add(encoded, value)
             self._open.append(NewRecord(encoded, value, headers))
+            self.open_bytes += len(value)
         self._index[key] = self._index.get(key, 0) + len(written)

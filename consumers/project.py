@@ -1,11 +1,17 @@
 """Projectors: facts become rows, rows and position become one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
-from consumers.ports import EventLog, Partition
-from consumers.reading import batches
+from consumers.limits import MAX_BATCH
+from consumers.ports import Batch, EventLog, Group, Partition
+from consumers.reading import SENT, batches, news, recorded
+from consumers.report import END_TO_END, PROJECT, PROJECTED, Condition, Report
+from consumers.workers import Place, Workers, kept, named
 from projections.view import Row, View
 from schemas.codec import Codec
 from schemas.envelope import Recorded
@@ -43,6 +49,16 @@ class ViewStore(Protocol):
         """Adds the rows (view name → rows, in the order of their facts) and moves the positions: all or nothing."""
 
 
+class StartedViews(ViewStore, Protocol):
+    """A store that makes its tables itself."""
+
+    async def start(self) -> None:
+        """Makes the tables exist."""
+
+
+_USUAL_HEADERS: Final = 2
+
+
 class Projector:
     """Projects the facts of any number of partitions into one store."""
 
@@ -59,6 +75,10 @@ class Projector:
     async def start(self) -> None:
         """Reads how far the store is."""
         self._reached = dict(await self._store.reached())
+
+    async def look(self, partition: Partition) -> None:
+        """Reads how far the store is in one partition: another process may have gone on there."""
+        self._reached[partition] = (await self._store.reached()).get(partition, Reached(0, 0))
 
     def reached(self, partition: Partition) -> Reached:
         """How far a partition is projected."""
@@ -94,3 +114,109 @@ class Projector:
             into = rows.setdefault(view.name, [])
             for n, values in enumerate(view.on[type(fact.body)](fact)):
                 into.append(NewRow(fact.family, fact.partition, meta.seq, meta.tick.n, meta.tick.at, n, values))
+
+
+class _Together:
+    """Puts what several partitions have to project into one transaction: whoever comes while one is under way
+    waits for the next."""
+
+    def __init__(self, projector: Projector, report: Report) -> None:
+        self._projector, self._report = projector, report
+        self._waiting: dict[Partition, tuple[Sequence[Recorded[Any]], int]] = {}
+        self._next: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    def offer(self, partition: Partition, facts: Sequence[Recorded[Any]], position: int) -> "asyncio.Task[None]":
+        """The transaction in which this will be; of one partition one offer at a time."""
+        self._waiting[partition] = facts, position
+        if self._next is None:
+            self._next = asyncio.create_task(self._apply())
+            self._next.add_done_callback(_seen)
+        return self._next
+
+    async def _apply(self) -> None:
+        async with self._turn:
+            read, self._waiting, self._next = self._waiting, {}, None
+            began = time.perf_counter()
+            await self._projector.project(read)
+            self._report.add(PROJECT, value=time.perf_counter() - began)
+            self._report.add(PROJECTED, value=sum(len(facts) for facts, _ in read.values()))
+
+
+def _seen(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        task.exception()  # every worker in it gets it; one that was ended does not ask any more
+
+
+class Projectors:
+    """`gridbook run project`: a projector for each events partition that this process is asked for.
+
+    While one transaction is under way the next records are read and decoded.
+
+    Args:
+        now: the machine's time (UTC µs), to measure how long an answer took; nothing is decided by it.
+    """
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        views: Mapping[str, Sequence[View]],
+        everywhere: Sequence[View],
+        store: StartedViews,
+        codec: Codec,
+        events: EventLog,
+        group: Group,
+        report: Report,
+        now: Callable[[], int],
+    ) -> None:
+        self._projector = Projector(views, everywhere, store)
+        self._store, self._codec, self._events, self._report, self._now = store, codec, events, report, now
+        self._together = _Together(self._projector, report)
+        self._workers = Workers("project", group, partitions, self._project, report, self._place, events)
+
+    @property
+    def working(self) -> tuple[Partition, ...]:
+        """The partitions that this process projects."""
+        return self._workers.working
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; makes the tables exist first."""
+        await kept("views", self._store.start, stop, self._report)
+        self._report.gone("views")
+        await self._workers.run(stop)
+
+    async def _project(self, partition: Partition, ends: asyncio.Event) -> None:
+        """What this raises is tried again from where the store is."""
+        await self._projector.look(partition)
+        position = self._projector.reached(partition).position
+        self._report.condition(named(partition), Condition.RUNNING)
+        under_way: asyncio.Task[None] | None = None
+        while not ends.is_set():
+            batch = await self._events.read(partition, position, MAX_BATCH)
+            facts = [recorded(self._codec, partition, stored) for stored in batch.records]
+            if under_way is not None:
+                await asyncio.shield(under_way)
+                under_way = None
+            if batch.next > position:
+                position = batch.next
+                under_way = self._together.offer(partition, facts, position)
+                self._measure(batch, under_way)
+            else:
+                await news(self._events, partition, position, ends)
+        if under_way is not None:
+            await asyncio.shield(under_way)
+
+    def _measure(self, batch: Batch, transaction: "asyncio.Task[None]") -> None:
+        """Notes how long the way from door to view took, for the first record that tells when it was sent."""
+        for stored in batch.records:
+            if len(stored.headers) > _USUAL_HEADERS and (sent := dict(stored.headers).get(SENT, b"")).isdigit():
+                transaction.add_done_callback(partial(self._arrived, int(sent)))
+                return
+
+    def _arrived(self, sent_at: int, transaction: "asyncio.Task[None]") -> None:
+        if not transaction.cancelled() and transaction.exception() is None:
+            self._report.add(END_TO_END, value=(self._now() - sent_at) / 1_000_000)
+
+    def _place(self, partition: Partition) -> Place | None:
+        reached = self._projector.reached(partition)
+        return reached.position, reached.complete_tick

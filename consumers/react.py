@@ -4,16 +4,22 @@ A reactor has no memory: it may die, run twice or start at zero, because receive
 policy and source partition. Its position is a hint that saves work, never a promise.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from consumers.ports import NewRecord, Partition
-from consumers.reading import COMMAND_ID
+from consumers.hints import HintedPosition, Hints
+from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
+from consumers.ports import Batch, CommandLog, EventLog, Group, NewRecord, Partition
+from consumers.reading import COMMAND_ID, news, recorded
+from consumers.report import REACTED, Condition, Report
+from consumers.workers import Place, Workers, named
 from domain.identity import derived_id
 from domain.policy import Policy
 from schemas.actors import POLICY
 from schemas.codec import Codec
 from schemas.envelope import Causation, CommandMeta, Recorded
+from schemas.log.events import TimePassed
 from schemas.partition import partition_of
 
 GENERATION: Final = 1
@@ -36,6 +42,22 @@ def inside_command(
     return Partition(family, partition_of(key, partitions)), record
 
 
+def heard(
+    codec: Codec, partition: Partition, batch: Batch, listens_to: Callable[[str, type | None], bool]
+) -> list[Recorded[Any]]:
+    """The facts of a batch that a reader listens to, and those that tell the time; the others are not decoded.
+
+    Raises:
+        UnknownSchema, UndecodableRecord: a fact of a newer release may be one that has to be heard.
+    """
+    facts = []
+    for stored in batch.records:
+        kind = codec.type_of(stored.value)
+        if kind is TimePassed or listens_to(partition.family, kind):
+            facts.append(recorded(codec, partition, stored))
+    return facts
+
+
 class Reactor:
     """Runs the policies of a deployment over facts, in the order in which they stand."""
 
@@ -44,6 +66,10 @@ class Reactor:
         self._by_fact: dict[tuple[str, type], list[Policy]] = {}
         for policy in policies:
             self._by_fact.setdefault((policy.source, policy.on), []).append(policy)
+
+    def listens_to(self, family: str, kind: type | None) -> bool:
+        """Whether facts of this type can cause a command; also true for a type that this release does not know."""
+        return kind is None or (family, kind) in self._by_fact
 
     def commands(self, facts: Sequence[Recorded[Any]]) -> list[tuple[Partition, NewRecord]]:
         """The commands that these facts cause, in order."""
@@ -56,3 +82,53 @@ class Reactor:
                 yield inside_command(
                     self._codec, fact, actor, n, key, body, policy.target, self._partitions[policy.target]
                 )
+
+
+class Reactors:
+    """`gridbook run react`: a reactor for each events partition that this process is asked for."""
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        reactor: Reactor,
+        codec: Codec,
+        events: EventLog,
+        commands: CommandLog,
+        group: Group,
+        hints: Hints,
+        report: Report,
+    ) -> None:
+        self._reactor, self._codec, self._events, self._commands = reactor, codec, events, commands
+        self._hints, self._report = hints, report
+        self._places: dict[Partition, Place] = {}
+        self._workers = Workers("react", group, partitions, self._react, report, self._places.get, events)
+
+    @property
+    def working(self) -> tuple[Partition, ...]:
+        """The partitions that this process reacts to."""
+        return self._workers.working
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        await self._workers.run(stop)
+
+    async def _react(self, partition: Partition, ends: asyncio.Event) -> None:
+        """What this raises is tried again from the last position noted: receivers know what they have had."""
+        hinted = HintedPosition("react", partition, self._hints, self._report)
+        position = await hinted.load()
+        tick = 0
+        self._report.condition(named(partition), Condition.RUNNING)
+        while not ends.is_set():
+            batch = await self._events.read(partition, position, MAX_BATCH)
+            facts = heard(self._codec, partition, batch, self._reactor.listens_to)
+            commands = self._reactor.commands(facts)
+            if commands:
+                await self._commands.send(commands, SEND_DEADLINE_S)
+                self._report.add(REACTED, partition.family, value=len(commands))
+            position = batch.next
+            if facts:
+                tick = facts[-1].meta.tick.n
+            self._places[partition] = position, tick
+            await hinted.note(position, caught_up=not batch.records)
+            if not batch.records:
+                await news(self._events, partition, position, ends)

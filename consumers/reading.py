@@ -1,16 +1,30 @@
 """Records as they are read: headers by name, decoding, and a partition from one position to another."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
-from consumers.limits import MAX_BATCH
-from consumers.ports import CommandLog, EventLog, Partition, StoredRecord
+from consumers.limits import IDLE_WAIT_S, MAX_BATCH
+from consumers.ports import CommandLog, EventLog, Headers, LogUnavailable, Partition, StoredRecord
 from schemas.codec import Codec
 from schemas.envelope import Recorded
 
 CHAIN: Final = "chain"
 SOURCE: Final = "source_offset"
 COMMAND_ID: Final = "command_id"
+SENT: Final = "sent_at"
+"""When a door sent a command (UTC µs, text); on one command of a batch, to measure the whole way."""
+
+TRACE: Final = ("traceparent", "tracestate", SENT)
+"""Trace context (W3C) and sending time: what follows from a record carries them on; nobody judges by them."""
+
+
+def traced(headers: Headers) -> Headers:
+    """The trace context among the headers; mostly there is none."""
+    if len(headers) == 1:  # the command id, as from every door that traces nothing
+        return ()
+    return tuple(header for header in headers if header[0] in TRACE)
 
 
 def recorded(codec: Codec, partition: Partition, stored: StoredRecord) -> Recorded[Any]:
@@ -51,3 +65,39 @@ async def between(
                 return
             yield stored
         position = batch.next
+
+
+async def last_record(log: EventLog | CommandLog, partition: Partition) -> StoredRecord | None:
+    """The partition's last record, looked for from its end backwards in growing steps; none in an empty one."""
+    end, step = await log.end(partition), 1
+    begin = end
+    while begin > 0:
+        begin, step = max(0, begin - step), step * 8
+        last = None
+        async for stored in between(log, partition, begin, end):
+            last = stored
+        if last is not None:
+            return last
+    return None
+
+
+async def news(
+    log: EventLog | CommandLog, partition: Partition, position: int, stop: asyncio.Event, timeout: float = IDLE_WAIT_S
+) -> None:
+    """Waits until something stands at `position` or behind it, or until `stop`; not longer than `timeout` seconds.
+
+    Raises:
+        LogUnavailable: the log does not answer.
+    """
+    waiting = asyncio.ensure_future(log.wait(partition, position, timeout))
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        if not waiting.done():
+            waiting.cancel()
+            with suppress(asyncio.CancelledError, LogUnavailable):
+                await waiting
+    if not waiting.cancelled():
+        waiting.result()

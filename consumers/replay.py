@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from consumers.chain import Chain
-from consumers.decide import MakeDecider
+from consumers.owner import MakeDecider
 from consumers.partition import EvolveFailed, Poison
 from consumers.ports import CommandLog, EventLog, NewRecord, Partition, StoredRecord
 from consumers.reading import CHAIN, COMMAND_ID, SOURCE, between

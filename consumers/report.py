@@ -3,9 +3,13 @@
 Told per batch and per change, never per command: watching must not slow deciding.
 """
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
+
+from consumers.ports import Headers
 
 
 class MetricKind(StrEnum):
@@ -49,14 +53,14 @@ CALCULATED: Final = Metric("calculations", MetricKind.COUNTER, "Calculations tha
 FAILED: Final = Metric("calculations_failed", MetricKind.COUNTER, "Calculations that could not be computed.")
 WAITING: Final = Metric("calculations_waiting", MetricKind.GAUGE, "Calculations that wait for their inputs.")
 PROJECT: Final = Metric("project", MetricKind.SECONDS, "Time of one transaction of views.")
-ROWS: Final = Metric("rows", MetricKind.COUNTER, "Rows projected.")
+PROJECTED: Final = Metric("projected", MetricKind.COUNTER, "Records projected.")
 END_TO_END: Final = Metric("end_to_end", MetricKind.SECONDS, "From a command's append to its answer in the views.")
 TICKS: Final = Metric("ticks", MetricKind.COUNTER, "Ticks sent.")
 RETRIES: Final = Metric("retries", MetricKind.COUNTER, "Times that something was tried again.", ("part",))
 
 METRICS: Final = (
     COMMANDS, FACTS, REFUSALS, SET_ASIDE, CLAIMS, FENCED, BATCH, DECIDE, APPEND, RESTORE, SNAPSHOT, LAG, LAG_TICKS,
-    REACTED, CALCULATED, FAILED, WAITING, PROJECT, ROWS, END_TO_END, TICKS, RETRIES,
+    REACTED, CALCULATED, FAILED, WAITING, PROJECT, PROJECTED, END_TO_END, TICKS, RETRIES,
 )  # fmt: skip
 
 
@@ -92,6 +96,19 @@ class Report(Protocol):
     def say(self, event: str, *, alarm: bool = False, **fields: object) -> None:
         """A sentence for the log; an alarm is what an operator must see."""
 
+    def span(
+        self, name: str, *, links: Iterable[Headers] = (), parent: Headers = (), **about: str | int
+    ) -> AbstractContextManager[Headers]:
+        """A stretch of work in a trace: one for each batch, never one for each command.
+
+        Args:
+            links: headers of the records that are worked on, whose traces it belongs to. They are looked at only when
+                somebody traces; at most 128 are kept.
+            parent: the trace headers of whoever asked for the work.
+
+        Gives the trace headers by which others go on from here: those of `parent` when nobody traces.
+        """
+
 
 class Silent:
     """Nobody watches: tests, and the lock-step process."""
@@ -105,3 +122,8 @@ class Silent:
     def gone(self, part: str) -> None: ...
 
     def say(self, event: str, *, alarm: bool = False, **fields: object) -> None: ...
+
+    def span(
+        self, name: str, *, links: Iterable[Headers] = (), parent: Headers = (), **about: str | int
+    ) -> AbstractContextManager[Headers]:
+        return nullcontext(parent)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumers.decide import PartitionOwner
+from consumers.owner import PartitionOwner
 from consumers.limits import MAX_RESTORES
 from consumers.partition import ChainBroken, PartitionDecider, Poison
 from consumers.ports import LogUnavailable, NewRecord, Owner, Partition

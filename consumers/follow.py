@@ -1,0 +1,149 @@
+"""Followers: memory built from records, ahead of a takeover or because of one.
+
+Whoever owns a partition was its follower first: from a snapshot where one fits, else from the first
+record, up to the log's end. A standby does the same all the time and takes over in one step.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from consumers.limits import MAX_BATCH, SNAPSHOT_EVERY
+from consumers.partition import ChainBroken, PartitionDecider, Poison
+from consumers.ports import EventLog, Partition, Snapshots
+from consumers.reading import news
+from consumers.report import RESTORE, SNAPSHOT, Condition, Report, Silent
+from consumers.snapshot import UnusableSnapshot, taken, written
+
+MakeDecider = Callable[[Partition, Iterable[Poison]], PartitionDecider]
+"""A fresh, empty `PartitionDecider` for a partition, with what it must set aside."""
+
+_FREEZE_FROM: Final = 10_000
+"""Records restored from which on their objects are taken out of the garbage collector's rounds."""
+
+
+class Follower:
+    """The memory of one partition as its records tell it, up to `position`.
+
+    Args:
+        make: makes the empty memory.
+        snapshots: where to begin and where to save; without it everything is read.
+        every: records between two snapshots.
+    """
+
+    def __init__(
+        self,
+        partition: Partition,
+        make: MakeDecider,
+        events: EventLog,
+        snapshots: Snapshots | None = None,
+        report: Report | None = None,
+        every: int = SNAPSHOT_EVERY,
+    ) -> None:
+        self.partition, self._make, self._events = partition, make, events
+        self._snapshots, self._report, self._every = snapshots, report or Silent(), every
+        self._saved_seq = 0
+        self._started = self._caught_up = False
+        self.position = 0
+        self.decider = make(partition, ())
+
+    async def catch_up(self, poison: Iterable[Poison] = ()) -> PartitionDecider:
+        """Takes in everything up to the log's end as it is now; the first call begins with the snapshot.
+
+        Raises:
+            ChainBroken, UnknownSchema, UndecodableRecord: the record is not what was written, or is newer than
+                this release; nobody goes on from that.
+            LogUnavailable: the log does not answer.
+        """
+        began = time.perf_counter()
+        first = not self._started
+        if first:
+            self.position = await self._load()
+            self._started = True
+        self.decider.also_set_aside(poison)
+        found = self.decider.seq
+        try:
+            await self._read_to(await self._events.end(self.partition))
+        except ChainBroken as broken:
+            if not first or not self._saved_seq:
+                raise
+            # The snapshot may be of another log of this name; the records decide.
+            self._report.say("snapshot ignored", partition=_name(self.partition), reason=str(broken), alarm=True)
+            self._saved_seq, self.position = 0, 0
+            self.decider, found = self._make(self.partition, poison), 0
+            await self._read_to(await self._events.end(self.partition))
+        self.decider.restored()
+        self._caught_up = True
+        if self.decider.seq - found > _FREEZE_FROM or (first and self._saved_seq > _FREEZE_FROM):
+            # Millions of objects that stay: looking at them again and again would stop every decision.
+            gc.collect()
+            gc.freeze()
+        if first:
+            self._report.add(RESTORE, self.partition.family, value=time.perf_counter() - began)
+        return self.decider
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Goes on reading until `stop`, saving snapshots on the way.
+
+        Raises: as `catch_up`.
+        """
+        while not stop.is_set():
+            await self.catch_up()
+            await self.save()
+            self._report.condition(_name(self.partition), Condition.FOLLOWING)
+            await news(self._events, self.partition, self.position, stop)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the memory has once stood at the log's end."""
+        return self._caught_up
+
+    @property
+    def due(self) -> bool:
+        """Whether enough has happened since the last snapshot."""
+        return self._snapshots is not None and self.decider.seq - self._saved_seq >= self._every
+
+    async def save(self) -> None:
+        """Saves a snapshot if one is due and the memory stands at the end of an append."""
+        if self._snapshots is None or not self.due or not self.decider.whole:
+            return
+        self._saved_seq = self.decider.seq
+        began = time.perf_counter()
+        try:
+            data = written(self.partition, self.decider, self.position)
+            await self._snapshots.save(self.partition, data)
+        except OSError as error:
+            self._report.say("snapshot not written", partition=_name(self.partition), reason=str(error), alarm=True)
+            return
+        self._report.add(SNAPSHOT, self.partition.family, value=time.perf_counter() - began)
+
+    async def _load(self) -> int:
+        if self._snapshots is None:
+            return 0
+        try:
+            data = await self._snapshots.load(self.partition)
+            if data is None:
+                return 0
+            place = taken(self.partition, self.decider, data)
+            if place.position > await self._events.end(self.partition):
+                self.decider = self._make(self.partition, ())
+                raise UnusableSnapshot(f"it stands at position {place.position}, behind the log's end")
+        except (OSError, UnusableSnapshot) as error:
+            self._report.say("snapshot ignored", partition=_name(self.partition), reason=str(error), alarm=True)
+            return 0
+        self._saved_seq = place.seq
+        return place.position
+
+    async def _read_to(self, end: int) -> None:
+        while self.position < end:
+            batch = await self._events.read(self.partition, self.position, MAX_BATCH)
+            for stored in batch.records:
+                self.decider.restore(stored)
+            self.position = batch.next
+            await asyncio.sleep(0)  # the heartbeats of this process go on
+
+
+def _name(partition: Partition) -> str:
+    return f"{partition.family}/{partition.number}"

@@ -1,0 +1,45 @@
+"""Hints: where a reader without rows of its own may begin again. They save work; losing them costs time only."""
+
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from consumers.limits import HINT_EVERY_S
+from consumers.ports import Partition
+from consumers.report import Report
+
+
+class Hints(Protocol):
+    """Where readers without rows of their own may begin again."""
+
+    async def hints(self, reader: str) -> Mapping[Partition, int]:
+        """Partition → next position to read; a missing one begins at 0."""
+
+    async def hint(self, reader: str, positions: Mapping[Partition, int]) -> None:
+        """Remembers next positions."""
+
+
+class HintedPosition:
+    """The position of one reader in one partition, noted now and then."""
+
+    def __init__(self, reader: str, partition: Partition, hints: Hints, report: Report) -> None:
+        self._reader, self._partition, self._hints, self._report = reader, partition, hints, report
+        self._noted, self._at = 0, 0.0
+
+    async def load(self) -> int:
+        """The last position noted. Raises what the store raises."""
+        self._noted = (await self._hints.hints(self._reader)).get(self._partition, 0)
+        return self._noted
+
+    async def note(self, position: int, *, caught_up: bool) -> None:
+        """Notes a position, at once when the reader has caught up, else not too often; never raises."""
+        now = time.monotonic()
+        if position == self._noted or not (caught_up or now - self._at > HINT_EVERY_S):
+            return
+        try:
+            await self._hints.hint(self._reader, {self._partition: position})
+        except RuntimeError as error:  # the next one will do; meanwhile nothing needs it
+            self._report.say("position not noted", reader=self._reader, reason=str(error))
+            self._at = now
+            return
+        self._noted, self._at = position, now

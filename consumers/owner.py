@@ -1,0 +1,249 @@
+"""The owner of a partition: claim, restore, then read, decide, append; after any doubt begin again."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+from consumers.follow import Follower, MakeDecider
+from consumers.limits import (
+    APPEND_DEADLINE_S,
+    DECIDE_SLICE,
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    MAX_RESTORES,
+    MAX_SET_ASIDE,
+    SNAPSHOT_EVERY,
+)
+from consumers.partition import EvolveFailed, PartitionDecider, Poison
+from consumers.ports import CommandLog, EventLog, Fenced, LogUnavailable, NewRecord, Owner, Partition, Snapshots
+from consumers.reading import news
+from consumers.report import APPEND, BATCH, CLAIMS, COMMANDS, DECIDE, FACTS, FENCED, Condition, Report, Silent
+
+__all__ = ["MakeDecider", "PartitionOwner", "TooManySetAside"]
+
+
+class TooManySetAside(RuntimeError):
+    """So many commands in a row were set aside that the owner rests until an operator has looked."""
+
+
+class PartitionOwner:
+    """Runs one partition on a pair of logs. Crash and start are one path: `start`.
+
+    Args:
+        make: makes the empty memory.
+        snapshots: where restoring may begin and where memory is saved; none: everything is read again.
+        every: records between two snapshots.
+    """
+
+    def __init__(
+        self,
+        partition: Partition,
+        make: MakeDecider,
+        events: EventLog,
+        commands: CommandLog,
+        snapshots: Snapshots | None = None,
+        report: Report | None = None,
+        every: int = SNAPSHOT_EVERY,
+    ) -> None:
+        self.partition = partition
+        self._make, self._events, self._commands = make, events, commands
+        self._snapshots, self._report, self._every = snapshots, report or Silent(), every
+        self._labels = (partition.family, str(partition.number))
+        self._poison: set[Poison] = set()
+        self._batch, self._began = MAX_BATCH, 0
+        self._owner: Owner | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._follower: Follower | None = None
+        self.decider = make(partition, ())
+
+    @property
+    def name(self) -> str:
+        """How people call the partition."""
+        return f"{self.partition.family}/{self.partition.number}"
+
+    # -- claim and restore -------------------------------------------------------------------------
+
+    async def start(self, follower: Follower | None = None) -> None:
+        """Claims the partition (fences whoever had it) and restores the memory up to the log's end.
+
+        Args:
+            follower: one that has read ahead: taking over is reading what came since.
+
+        Raises:
+            ChainBroken, UnknownSchema, UndecodableRecord: the record is not what was written, or is newer
+                than this release; an owner does not go on from that.
+            LogUnavailable: the log does not answer.
+        """
+        await self.stop()
+        self._follower = follower or Follower(
+            self.partition, self._make, self._events, self._snapshots, self._report, self._every
+        )
+        self._owner = await self._events.claim(self.partition)
+        self._report.add(CLAIMS, *self._labels)
+        self.decider = await self._follower.catch_up(self._poison)
+
+    async def stop(self) -> None:
+        """Gives the partition up; the memory is gone with it."""
+        owner, self._owner = self._owner, None
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await committing
+        if owner is not None:
+            await owner.close()
+
+    # -- one batch after the other -----------------------------------------------------------------
+
+    async def step(self) -> int:
+        """Decides what has arrived, at most one batch; returns the number of commands answered on the log.
+
+        Raises:
+            LogUnavailable: several restores in a row did not help.
+            TooManySetAside: see there.
+        """
+        attempts = 0
+        while True:
+            try:
+                if self._owner is None:
+                    await self.start()
+                answered = await self._step()
+                self._batch = MAX_BATCH
+                return answered
+            except EvolveFailed as failure:
+                self._blame(failure)
+            except LogUnavailable:
+                await self.stop()
+                attempts += 1
+                self._batch = max(1, self._batch // 2)
+                if attempts == MAX_RESTORES:
+                    raise
+
+    async def _step(self) -> int:
+        self._began = self.decider.source
+        batch = await self._commands.read(self.partition, self.decider.source, self._batch)
+        if not batch.records:
+            return 0
+        try:
+            self.decider.take(batch.records)
+            await self._append(self.decider.seal(), len(batch.records))
+        except BaseException:
+            # The memory is ahead of the log, whatever it was; nobody may decide from it.
+            await self.stop()
+            raise
+        self._look_aside(self.decider)
+        return len(batch.records)
+
+    def _blame(self, failure: EvolveFailed) -> None:
+        # What stands before it is appended by itself, so that no process has to learn it all again.
+        self._poison.add(failure.poison)
+        self._batch = max(1, failure.source - self._began)
+
+    # -- without a pause ---------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event, follower: Follower | None = None) -> None:
+        """Claims, restores, and decides until `stop`: while one append commits, what arrives is decided already.
+
+        An append holds what arrived while the one before it was committing, within `MAX_BATCH` commands and
+        `MAX_BATCH_BYTES`. The memory is then ahead of the log; nothing of it is shown before the commit, and after
+        any error it is thrown away.
+
+        Raises:
+            Fenced: somebody claimed the partition later.
+            LogUnavailable: the log does not answer, or an outcome is unknown: run again.
+            TooManySetAside: see there.
+            ChainBroken, UnknownSchema, UndecodableRecord: as `start`.
+        """
+        try:
+            while not stop.is_set():
+                try:
+                    await self.start(follower)
+                    follower = None
+                    self._report.condition(self.name, Condition.RUNNING)
+                    await self._run(stop)
+                except EvolveFailed as failure:
+                    self._blame(failure)
+        except Fenced:
+            self._report.add(FENCED, *self._labels)
+            raise
+        finally:
+            await self.stop()
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._began = self.decider.source
+            taken = await self._gather(stop)
+            await self._committed()
+            if self._snapshot_due():
+                await self._append(self.decider.seal(), taken)
+                await self._save()
+            elif taken:
+                records = self.decider.seal()
+                self._committing = asyncio.create_task(self._append(records, taken))
+            self._batch = MAX_BATCH
+            if self.decider.aside > MAX_SET_ASIDE:
+                await self._committed()
+                self._look_aside(self.decider)
+        await self._committed()
+
+    async def _gather(self, stop: asyncio.Event) -> int:
+        """Decides what arrives until the append under way is done (or, when none is, until something has arrived)."""
+        decider, taken = self.decider, 0
+        while not stop.is_set():
+            room = self._batch - taken
+            if room <= 0 or decider.open_bytes >= MAX_BATCH_BYTES or decider.aside > MAX_SET_ASIDE:
+                break
+            free = self._committing is None or self._committing.done()
+            if taken and free:
+                break
+            before = decider.source
+            batch = await self._commands.read(self.partition, before, min(room, DECIDE_SLICE))
+            if batch.records:
+                began = time.perf_counter()
+                decider.take(batch.records)
+                self._report.add(DECIDE, self.partition.family, value=time.perf_counter() - began)
+                taken += sum(1 for stored in batch.records if stored.position < decider.source)
+                await asyncio.sleep(0)  # the commit under way has something to say
+            elif free:
+                if self._committing is not None:
+                    break  # it may have failed
+                await news(self._commands, self.partition, before, stop)
+            else:
+                assert self._committing is not None
+                await asyncio.wait({self._committing})
+        return taken
+
+    async def _append(self, records: list[NewRecord], commands: int) -> None:
+        if not records:
+            return
+        assert self._owner is not None
+        began = time.perf_counter()
+        await self._owner.append(records, APPEND_DEADLINE_S)
+        report, family = self._report, self.partition.family
+        report.add(APPEND, family, value=time.perf_counter() - began)
+        report.add(BATCH, family, value=commands)
+        report.add(COMMANDS, *self._labels, value=commands)
+        report.add(FACTS, *self._labels, value=len(records))
+
+    async def _committed(self) -> None:
+        """Waits for the append under way; raises what it raised."""
+        committing = self._committing
+        if committing is not None:
+            await asyncio.wait({committing})
+            self._committing = None
+            committing.result()
+
+    def _snapshot_due(self) -> bool:
+        return self._follower is not None and self._follower.due
+
+    async def _save(self) -> None:
+        assert self._follower is not None
+        self._follower.position = await self._events.end(self.partition)
+        await self._follower.save()
+
+    def _look_aside(self, decider: PartitionDecider) -> None:
+        if decider.aside > MAX_SET_ASIDE:
+            raise TooManySetAside(
+                f"{self.name}: {decider.aside} commands in a row were set aside: look at them (`gridbook dead list`),"
+                f" then `gridbook partition resume {self.name}`"
+            )
