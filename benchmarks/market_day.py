@@ -102,43 +102,73 @@ def preparation(spoken: Language) -> Iterator[Any]:
 
 
 def day(spoken: Language, seed: int = 2072) -> Day:
-    """A day's orders and cancellations by tick; most are in order, some are refused."""
+    """A day's orders and cancellations by tick; most are in order, some are refused.
+
+    They are made in the order in which they are said, as a reader of the log would make them: otherwise
+    every one of them would lie somewhere else in memory, and the way there would be measured.
+    """
     draw = Random(seed)
-    by_time: dict[int, list[Said]] = {}
-    for n in range(ORDERS):
-        at, cancel_at, owner, body = _order(spoken, draw)
-        command = _command(spoken, f"order-{n}", owner, body)
-        by_time.setdefault(at, []).append(Said(n, False, command))
-        if cancel_at is not None:
-            cancel = spoken.commands.CancelOrder(born_id("market", command, 0))
-            by_time.setdefault(cancel_at, []).append(Said(n, True, _command(spoken, f"cancel-{n}", owner, cancel)))
+    orders = [_drawn(draw) for _ in range(ORDERS)]
+    by_time: dict[int, list[tuple[int, bool]]] = {}
+    for n, order in enumerate(orders):
+        by_time.setdefault(order.at, []).append((n, False))
+        if order.cancel_at is not None:
+            by_time.setdefault(order.cancel_at, []).append((n, True))
     last = MIDNIGHT + INTERVALS * QUARTER
-    times = range(min(by_time), last + TICK, TICK)
-    return [(spoken.envelope.Moment(n, at), by_time.get(at, ())) for n, at in enumerate(times, 1)]
+    found = []
+    for tick, at in enumerate(range(min(by_time), last + TICK, TICK), 1):
+        said = [Said(n, cancels, _wish(spoken, orders[n], n, cancels)) for n, cancels in by_time.get(at, ())]
+        found.append((spoken.envelope.Moment(tick, at), said))
+    return found
 
 
-def _order(spoken: Language, draw: Random) -> tuple[int, int | None, str, Any]:
-    events = spoken.events
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What chance says about an order."""
+
+    at: int
+    cancel_at: int | None
+    sells: bool
+    party: int
+    start: int
+    quantity_wh: int
+    price: int
+    restriction: str
+    expires_at: int | None
+
+
+def _drawn(draw: Random) -> _Drawn:
     sells = draw.random() < 0.45
     n = draw.randrange(SELLERS) if sells else draw.randrange(SELLERS, PARTIES)
     start = MIDNIGHT + draw.randrange(INTERVALS) * QUARTER
     gate = start - QUARTER
     at = gate - draw.randrange(1, 60) * TICK
     kind = draw.random()
-    restriction = events.Restriction.NONE
-    if kind < 0.15:
-        restriction = events.Restriction.IOC if kind < 0.08 else events.Restriction.FOK
+    restriction = "ioc" if kind < 0.08 else "fok" if kind < 0.15 else "none"
+    quantity_wh = draw.randrange(5, 200) * 10 + (5 if kind > 0.98 else 0)
+    price = (draw.randrange(80, 141) if sells else draw.randrange(90, 241)) * CENT // 10
+    expires_at = min(gate, at + draw.randrange(1, 6) * TICK) if 0.15 < kind < 0.25 else None
+    cancel_at = at + TICK if 0.25 < kind < 0.30 else None
+    return _Drawn(at, cancel_at, sells, n, start, quantity_wh, price, restriction, expires_at)
+
+
+def _wish(spoken: Language, order: _Drawn, n: int, cancels: bool) -> Any:
+    owner = party(order.party)
+    if cancels:
+        submitted = _command(spoken, f"order-{n}", owner, None)
+        return _command(spoken, f"cancel-{n}", owner, spoken.commands.CancelOrder(born_id("market", submitted, 0)))
+    events = spoken.events
     body = spoken.commands.SubmitOrder(
-        party=party(n),
-        connection=connection(n),
-        delivery_start_at=start,
-        side=events.Side.SELL if sells else events.Side.BUY,
-        quantity_wh=draw.randrange(5, 200) * 10 + (5 if kind > 0.98 else 0),
-        limit_price_nano_per_kwh=(draw.randrange(80, 141) if sells else draw.randrange(90, 241)) * CENT // 10,
-        restriction=restriction,
-        expires_at=min(gate, at + draw.randrange(1, 6) * TICK) if 0.15 < kind < 0.25 else None,
+        party=party(order.party),
+        connection=connection(order.party),
+        delivery_start_at=order.start,
+        side=events.Side.SELL if order.sells else events.Side.BUY,
+        quantity_wh=order.quantity_wh,
+        limit_price_nano_per_kwh=order.price,
+        restriction=events.Restriction(order.restriction),
+        expires_at=order.expires_at,
     )
-    return at, at + TICK if 0.25 < kind < 0.30 else None, party(n), body
+    return _command(spoken, f"order-{n}", owner, body)
 
 
 def _command(spoken: Language, command_id: str, actor: str, wish: Any) -> Any:

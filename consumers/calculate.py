@@ -97,9 +97,12 @@ class Calculator:
         self._waiting = self._still = []
 
     async def _run(self, wired: WiredCalculation, fact: Recorded[Any]) -> list[tuple[Partition, NewRecord]]:
-        parameters = wired.parameters(fact)
-        inputs = {name: await self._ask(q.sql, parameters) for name, q in wired.questions.items()}
         calculation = wired.calculation
+        try:
+            parameters = wired.parameters(fact)
+        except Exception as error:
+            return self._failed(calculation, fact, error)
+        inputs = {name: await self._ask(q.sql, parameters) for name, q in wired.questions.items()}
         actor = f"{CALCULATION}{calculation.name}"
         partitions = self._partitions[calculation.family]
         try:
@@ -110,11 +113,16 @@ class Calculator:
                 for n, body in enumerate(bodies)
             ]
         except Exception as error:
-            # Our own mistake, or numbers beyond every range: it must stop nobody else. No proposal comes, and
-            # the deadline that the decider keeps for it is the way out.
-            place = f"{fact.family}/{fact.partition} seq {fact.meta.seq}"
-            self.failures.append(f"{calculation.name} for {place}: {type(error).__name__}: {error}")
-            return []
+            return self._failed(calculation, fact, error)
+
+    def _failed(
+        self, calculation: Calculation, fact: Recorded[Any], error: Exception
+    ) -> list[tuple[Partition, NewRecord]]:
+        # Our own mistake, or numbers beyond every range: it must stop nobody else. No proposal comes, and
+        # the deadline that the decider keeps for it is the way out.
+        place = f"{fact.family}/{fact.partition} seq {fact.meta.seq}"
+        self.failures.append(f"{calculation.name} for {place}: {type(error).__name__}: {error}")
+        return []
 
 
 _LOOK_S: Final = 0.1
@@ -148,6 +156,7 @@ class Calculators:
         self._events, self._commands, self._views, self._report = events, commands, views, report
         families = {w.calculation.family for w in wired}
         self._places: dict[Partition, Place] = {}
+        self._waiting: dict[Partition, int] = {}
         mine = [p for p in partitions if p.family in families]
         self._workers = Workers("calculate", group, mine, self._calculate, report, self._places.get, events)
 
@@ -162,6 +171,12 @@ class Calculators:
 
     async def _calculate(self, partition: Partition, ends: asyncio.Event) -> None:
         """What this raises is tried again from the last position noted: the same inputs give the same commands."""
+        try:
+            await self._calculate_on(partition, ends)
+        finally:
+            self._show_waiting(partition, 0)
+
+    async def _calculate_on(self, partition: Partition, ends: asyncio.Event) -> None:
         calculator = Calculator(self._wired, self._codec, self._counts, self._views)
         hinted = HintedPosition("calculate", partition, self._views, self._report)
         position, tick = await hinted.load(), 0
@@ -175,15 +190,21 @@ class Calculators:
             self._places[partition] = position, tick
             if calculator.waiting:
                 await self._run_ready(calculator)
-            self._report.set(WAITING, value=calculator.waiting)
+            self._show_waiting(partition, calculator.waiting)
             if not calculator.waiting:
-                await hinted.note(position, caught_up=not batch.records)
+                await hinted.note(position)
             if batch.records:
                 continue
             if calculator.waiting:
                 await until(ends, _LOOK_S)
             else:
                 await news(self._events, partition, position, ends)
+        if not calculator.waiting:
+            await hinted.note(position, last=True)
+
+    def _show_waiting(self, partition: Partition, count: int) -> None:
+        self._waiting[partition] = count
+        self._report.set(WAITING, value=sum(self._waiting.values()))
 
     async def _run_ready(self, calculator: Calculator) -> None:
         reached = await self._views.reached()

@@ -7,7 +7,7 @@ class Chain:
     """Hashes records as they stand; `close` ends an append and gives the hash that goes behind its last record."""
 
     def __init__(self, head: bytes = b"") -> None:
-        self._hash = hashlib.sha256(head)
+        self._parts = [head]
         self.open = False
         """Whether records stand behind the last hash."""
         self.head = head
@@ -16,11 +16,11 @@ class Chain:
     def add(self, key: bytes, value: bytes) -> None:
         """Takes one record of the open append; lengths are hashed too, so that no border can move."""
         self.open = True
-        self._hash.update(len(key).to_bytes(4, "big") + key + len(value).to_bytes(4, "big") + value)
+        self._parts += (len(key).to_bytes(4, "big"), key, len(value).to_bytes(4, "big"), value)
 
     def close(self) -> bytes:
         """The hash of the append; the next one begins with it."""
-        digest = self._hash.digest()
-        self._hash = hashlib.sha256(digest)
+        digest = hashlib.sha256(b"".join(self._parts)).digest()
+        self._parts = [digest]
         self.open, self.head = False, digest
         return digest

@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from consumers.limits import CLOCK_JUMP_US, DAY_US, MAX_TICK_JUMP_US, SEND_DEADLINE_S
 from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
 from consumers.reading import COMMAND_ID, SOURCE, between, last_record
 from consumers.report import TICKS, Condition, Report
-from consumers.workers import NeedsOperator, Workers, until
+from consumers.workers import NeedsOperator, Workers, named, until
 from schemas.actors import LOG
-from schemas.codec import Codec
+from schemas.codec import Codec, UndecodableRecord
 from schemas.envelope import CommandMeta, Moment
 from schemas.log.commands import Tick
 
@@ -50,7 +51,8 @@ class Clocks:
 
     Number and time of a tick lie on one line through the last tick on the log: number n0 + k, time at0 + k ·
     `tick_us`. So two clocks that overlap for a moment say the same, and a clock that comes back after a pause
-    goes on where real time is. A family with multiple m gets the first tick at or behind every m-th number.
+    goes on where real time is. A family with multiple m gets the first tick at or behind every m-th number, and
+    everybody gets the last tick on the log again from a clock that begins.
 
     Args:
         partitions: every partition of the deployment; the group is asked for the first one.
@@ -74,7 +76,7 @@ class Clocks:
         self._report, self._now, self._tick_us, self._multiples = report, now, tick_us, multiples
         self._clock = Clock(commands, codec, self._partitions)
         one = self._partitions[:1]
-        self._workers = Workers("clock", group, one, self._run, report, lambda _: None, commands)
+        self._workers = Workers("clock", group, one, self._run, report, lambda _: None, commands, part=lambda _: _PART)
 
     @property
     def working(self) -> tuple[Partition, ...]:
@@ -101,14 +103,16 @@ class Clocks:
             newest = self._codec.decode(stored.value)[0].tick
             position = int(dict(stored.headers)[SOURCE]) + 1
         async for waiting in between(self._commands, partition, position):
-            if self._codec.type_of(waiting.value) is Tick:
+            if self._codec.type_of(waiting.value) is not Tick:
+                continue
+            with suppress(UndecodableRecord):  # it will be set aside
                 tick: Tick = self._codec.decode(waiting.value)[1]
-                if tick.n > newest.n:
-                    newest = Moment(tick.n, tick.at)
+                newest = max(newest, Moment(tick.n, tick.at), key=lambda moment: moment.n)
         return newest
 
-    async def _run(self, _: Partition, ends: asyncio.Event) -> None:
+    async def _run(self, partition: Partition, ends: asyncio.Event) -> None:
         last = await self.last_tick()
+        self._report.gone(named(partition))  # from here on it is the clock that is looked at
         now, steady = self._now(), time.monotonic()
         base = last if last.n else Moment(0, now // self._tick_us * self._tick_us)
         if now - base.at > MAX_TICK_JUMP_US:
@@ -116,8 +120,10 @@ class Clocks:
                 f"the last tick on the log was {(now - base.at) // DAY_US} days ago, and no partition believes a jump"
                 f" of more than {MAX_TICK_JUMP_US // DAY_US}: set the machine's clock right, or use another deployment"
             )
+        if last.n:
+            await self._clock.tick(last)  # who sent it may have died, or failed, before everybody was told
         while not ends.is_set():
-            self._show(base, now)
+            self._show(last, now)
             steps = (now - base.at) // self._tick_us
             moment = Moment(base.n + steps, base.at + steps * self._tick_us)
             if moment.n > last.n:
@@ -134,8 +140,8 @@ class Clocks:
                     " set it right and start the clock again"
                 )
 
-    def _show(self, base: Moment, now: int) -> None:
-        ahead_us = base.at - now
+    def _show(self, last: Moment, now: int) -> None:
+        ahead_us = last.at - now
         if ahead_us > self._tick_us:
             text = f"the log is {ahead_us / 1_000_000:,.0f} s ahead of this machine's clock"
             self._report.condition(_PART, Condition.WAITING, text)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from consumers.follow import Follower, MakeDecider
-from consumers.limits import SNAPSHOT_EVERY
-from consumers.owner import PartitionOwner, TooManySetAside
+from consumers.limits import OwnerLimits
+from consumers.owner import DEFAULTS, PartitionOwner, TooManySetAside
 from consumers.ports import (
     CommandLog,
     EventLog,
@@ -32,7 +32,7 @@ class Deciders:
     Args:
         partitions: of the families that this process decides.
         standby: follow what is not owned.
-        every: records between two snapshots.
+        limits: of its owners.
     """
 
     def __init__(
@@ -46,14 +46,16 @@ class Deciders:
         switchboard: Switchboard,
         report: Report,
         standby: bool = False,
-        every: int = SNAPSHOT_EVERY,
+        limits: OwnerLimits = DEFAULTS,
     ) -> None:
         self._partitions, self._standby = tuple(partitions), standby
         self._make, self._events, self._commands = make, events, commands
-        self._snapshots, self._switchboard, self._report, self._every = snapshots, switchboard, report, every
+        self._snapshots, self._switchboard, self._report, self._limits = snapshots, switchboard, report, limits
         self._owners: dict[Partition, PartitionOwner] = {}
         self._followers: dict[Partition, tuple[Follower, asyncio.Task[None], asyncio.Event]] = {}
         self._paused: Mapping[Partition, str] = {}
+        self._pauses = 0
+        self._stop = asyncio.Event()
         self._workers = Workers(
             "decide", group, self._partitions, self._own, report, self._place, commands, self._resting
         )
@@ -65,6 +67,9 @@ class Deciders:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then every append under way is finished and the partitions are given back."""
+        self._stop = stop
+        with suppress(TimeoutError):  # who rests must not begin before that is known; who is away stops nobody
+            await asyncio.wait_for(self._read_switches(), _SWITCHES_S)
         switches = asyncio.create_task(self._watch_switches(stop))
         try:
             if self._standby:
@@ -72,28 +77,32 @@ class Deciders:
             await self._workers.run(stop)
         finally:
             switches.cancel()
-            await asyncio.gather(*(self._unfollow(p) for p in tuple(self._followers)))
+            await self._end_followers()
 
     # -- owners ------------------------------------------------------------------------------------
 
     async def _own(self, partition: Partition, ends: asyncio.Event) -> None:
-        follower = await self._unfollow(partition)
-        owner = PartitionOwner(
-            partition, self._make, self._events, self._commands, self._snapshots, self._report, self._every
-        )
-        self._owners[partition] = owner
         try:
+            follower = await self._unfollow(partition)
+            self._owners[partition] = owner = PartitionOwner(
+                partition, self._make, self._events, self._commands, self._snapshots, self._report, self._limits
+            )
             await owner.run(ends, follower)
         except TooManySetAside as many:
-            reason = str(many)
-            self._report.say("paused", part=named(partition), reason=reason, alarm=True)
-            self._paused = {**self._paused, partition: reason}
-            await kept(named(partition), lambda: self._switchboard.pause(partition, reason), ends, self._report)
-            await ends.wait()
+            await self._rest(partition, str(many), ends)
         finally:
-            del self._owners[partition]
-            if self._standby:
+            self._owners.pop(partition, None)
+            if self._standby and not self._stop.is_set():
                 self._follow(partition)
+
+    async def _rest(self, partition: Partition, reason: str, ends: asyncio.Event) -> None:
+        """Writes down that the partition rests, however long that takes, and waits until it is to go on."""
+        self._report.say("paused", part=named(partition), reason=reason, alarm=True)
+        await kept(named(partition), lambda: self._switchboard.pause(partition, reason), ends, self._report)
+        self._pauses += 1
+        self._paused = {**self._paused, partition: reason}
+        while partition in self._paused and not await until(ends, _SWITCHES_S):
+            pass
 
     def _place(self, partition: Partition) -> Place | None:
         owner = self._owners.get(partition)
@@ -107,7 +116,8 @@ class Deciders:
             pass
 
     def _follow(self, partition: Partition) -> Follower:
-        follower = Follower(partition, self._make, self._events, self._snapshots, self._report, self._every)
+        every = self._limits.snapshot_every
+        follower = Follower(partition, self._make, self._events, self._snapshots, self._report, every)
         ends = asyncio.Event()
         task = asyncio.create_task(kept(named(partition), lambda: follower.follow(ends), ends, self._report))
         self._followers[partition] = follower, task, ends
@@ -119,19 +129,40 @@ class Deciders:
             return None
         follower, task, ends = self._followers.pop(partition)
         ends.set()
-        await asyncio.wait({task})
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
         return follower if follower.caught_up else None
+
+    async def _end_followers(self) -> None:
+        """They have nothing to finish, and may have far to go."""
+        tasks = [task for _, task, _ in self._followers.values()]
+        self._followers.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- switches ----------------------------------------------------------------------------------
 
-    def _resting(self) -> frozenset[Partition]:
-        return frozenset(self._paused)
+    def _resting(self) -> Mapping[Partition, str]:
+        return self._paused
 
     async def _watch_switches(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            with suppress(SwitchboardUnavailable):  # what was known last still holds
-                self._paused = await self._switchboard.paused()
-            await until(stop, _SWITCHES_S)
+        while not await until(stop, _SWITCHES_S):
+            await self._read_switches()
+
+    async def _read_switches(self) -> None:
+        pauses = self._pauses
+        try:
+            paused = await self._switchboard.paused()
+        except SwitchboardUnavailable:
+            return  # what was known last still holds
+        except Exception as error:
+            self._report.say("switches not read", reason=repr(error))
+            return
+        if pauses == self._pauses:  # else the answer may be from before a pause of this process
+            self._paused = paused
 
 
 def of_families(partitions: Iterable[Partition], families: Sequence[str]) -> tuple[Partition, ...]:

@@ -12,14 +12,16 @@ that might follow differently. Of a stopped deployment it is the whole log.
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 from consumers.causes import caused_in
 from consumers.chain import Chain
+from consumers.limits import MAX_BATCH
 from consumers.partition import ChainBroken
-from consumers.ports import Batch, EventLog, Partition, StoredRecord
-from consumers.reading import CHAIN, SOURCE, between, recorded
+from consumers.ports import Batch, LogUnavailable, Partition, StoredRecord
+from consumers.reading import CHAIN, SOURCE
 from schemas.codec import Codec, UndecodableRecord, UnknownSchema
+from schemas.envelope import FactMeta
 from schemas.log.events import TimePassed
 
 Append = tuple[StoredRecord, ...]
@@ -81,14 +83,23 @@ class Plan:
 
 
 async def records(log: Readable, partition: Partition, position: int, end: int) -> AsyncIterator[StoredRecord]:
-    """The records that stand from `position` on before `end`."""
-    async for stored in between(cast(EventLog, log), partition, position, end):  # which only reads
-        yield stored
+    """The records that stand from `position` on before `end`.
+
+    Raises:
+        LogUnavailable: the log ends before; whoever planned with that end saw another log.
+    """
+    while position < end:
+        batch = await log.read(partition, position, MAX_BATCH)
+        if not batch.records and batch.next <= position and await log.end(partition) < end:
+            raise LogUnavailable(f"{partition.family}/{partition.number} ends before position {end}: records are gone")
+        for stored in batch.records:
+            if stored.position >= end:
+                return
+            yield stored
+        position = batch.next
 
 
-async def appends(
-    log: Readable, partition: Partition, position: int, end: int, chain: Chain
-) -> AsyncIterator[Append]:
+async def appends(log: Readable, partition: Partition, position: int, end: int, chain: Chain) -> AsyncIterator[Append]:
     """The appends from `position` on that stand before `end`, held against their hashes; `chain` goes along.
 
     Raises:
@@ -115,21 +126,14 @@ async def survey(source: Source, codec: Codec, partitions: Sequence[Partition]) 
 
     Raises:
         ChainBroken: the log is not what was written; there is nothing to be gained from a copy of it.
-        UnknownSchema, UndecodableRecord: a record is newer than this release, so its cause is not known.
+        UnknownSchema, UndecodableRecord: nobody has published how a record is written, so its cause is not known.
         LogUnavailable: the log does not answer.
     """
     looks = {partition: _Look(source, codec, partition) for partition in partitions}
     for look in looks.values():
         await look.read_on()
-    while True:
-        moved = False
-        for partition, seq in _latest_causes(looks.values()).items():
-            # A cause that stands nowhere is somebody's invention; nothing can be added for it.
-            look_there = looks.get(partition)
-            if look_there is not None and look_there.seq <= seq:
-                moved |= await look_there.read_on(seq)
-        if not moved:
-            break
+    while any([await _follow(looks, partition, seq) for partition, seq in _latest_causes(looks.values()).items()]):
+        pass
     return Plan(tuple([await look.extent(looks) for look in looks.values()]))
 
 
@@ -154,17 +158,17 @@ class _Look:
         return self._position > before
 
     def _take(self, stored: StoredRecord) -> None:
-        fact = recorded(self._codec, self._partition, stored)
-        if fact.meta.seq != self.seq:
+        meta = self._codec.decode_meta(stored.value)
+        if not isinstance(meta, FactMeta) or meta.seq != self.seq:
             place = f"{self._partition.family}/{self._partition.number} position {stored.position}"
-            raise ChainBroken(f"{place}: expected seq {self.seq}, found {fact.meta.seq}")
+            raise ChainBroken(f"{place}: expected a record with seq {self.seq}, found another")
         self.seq += 1
         self._answered = int(dict(stored.headers)[SOURCE]) + 1
-        if type(fact.body) is TimePassed:
-            self._passed = fact.body.n
-        if fact.meta.causation is not None:
-            there = caused_in(fact.meta.causation)
-            self.causes[there] = max(self.causes.get(there, -1), fact.meta.causation.seq)
+        if self._codec.type_of(stored.value) is TimePassed:
+            self._passed = self._codec.decode(stored.value)[1].n
+        if meta.causation is not None:
+            there = caused_in(meta.causation)
+            self.causes[there] = max(self.causes.get(there, -1), meta.causation.seq)
 
     async def extent(self, looks: "Mapping[Partition, _Look]") -> Extent:
         """How far this partition is copied, when all the others have been looked at."""
@@ -178,13 +182,26 @@ class _Look:
 
     def _has_its_cause(self, waiting: StoredRecord, looks: "Mapping[Partition, _Look]") -> bool:
         try:
-            cause = self._codec.decode(waiting.value)[0].causation
+            cause = self._codec.decode_meta(waiting.value).causation
         except (UnknownSchema, UndecodableRecord):
             return True  # it will be set aside, whatever caused it
         if cause is None:
             return True
         there = looks.get(caused_in(cause))
         return there is None or cause.seq < there.seq
+
+
+async def _follow(looks: Mapping[Partition, _Look], partition: Partition, seq: int) -> bool:
+    """Has the partition copied up to the fact `seq`, which somebody names as a cause; says whether it was missing."""
+    there = looks.get(partition)
+    if there is None or seq < there.seq:
+        return False
+    moved = await there.read_on(seq)
+    if there.seq <= seq:
+        # A cause stands on the log before its effect can: this one is somebody's invention, and nothing is added.
+        for look in looks.values():
+            look.causes[partition] = min(look.causes.get(partition, -1), there.seq - 1)
+    return moved
 
 
 def _latest_causes(looks: Iterable[_Look]) -> dict[Partition, int]:

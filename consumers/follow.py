@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from consumers.limits import MAX_BATCH, SNAPSHOT_EVERY
-from consumers.partition import ChainBroken, PartitionDecider, Poison
+from consumers.partition import PartitionDecider, Poison
 from consumers.ports import EventLog, Partition, Snapshots
-from consumers.reading import news
+from consumers.reading import CHAIN, last_record, news
 from consumers.report import RESTORE, SNAPSHOT, Condition, Report, Silent
-from consumers.snapshot import UnusableSnapshot, taken, written
+from consumers.snapshot import Position, UnusableSnapshot, taken, written
 
 MakeDecider = Callable[[Partition, Iterable[Poison]], PartitionDecider]
 """A fresh, empty `PartitionDecider` for a partition, with what it must set aside."""
@@ -53,27 +53,17 @@ class Follower:
         """Takes in everything up to the log's end as it is now; the first call begins with the snapshot.
 
         Raises:
-            ChainBroken, UnknownSchema, UndecodableRecord: the record is not what was written, or is newer than
-                this release; nobody goes on from that.
+            ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord: the record is not what was written, or is
+                newer than this release; nobody goes on from that.
             LogUnavailable: the log does not answer.
         """
-        began = time.perf_counter()
-        first = not self._started
-        if first:
+        began, first = time.perf_counter(), not self._caught_up
+        if not self._started:
             self.position = await self._load()
             self._started = True
         self.decider.also_set_aside(poison)
         found = self.decider.seq
-        try:
-            await self._read_to(await self._events.end(self.partition))
-        except ChainBroken as broken:
-            if not first or not self._saved_seq:
-                raise
-            # The snapshot may be of another log of this name; the records decide.
-            self._report.say("snapshot ignored", partition=_name(self.partition), reason=str(broken), alarm=True)
-            self._saved_seq, self.position = 0, 0
-            self.decider, found = self._make(self.partition, poison), 0
-            await self._read_to(await self._events.end(self.partition))
+        await self._read_to(await self._events.end(self.partition))
         self.decider.restored()
         self._caught_up = True
         if self.decider.seq - found > _FREEZE_FROM or (first and self._saved_seq > _FREEZE_FROM):
@@ -114,7 +104,7 @@ class Follower:
         try:
             data = written(self.partition, self.decider, self.position)
             await self._snapshots.save(self.partition, data)
-        except OSError as error:
+        except Exception as error:  # also what has no bytes: a snapshot saves work, and nobody stops for want of it
             self._report.say("snapshot not written", partition=_name(self.partition), reason=str(error), alarm=True)
             return
         self._report.add(SNAPSHOT, self.partition.family, value=time.perf_counter() - began)
@@ -122,19 +112,32 @@ class Follower:
     async def _load(self) -> int:
         if self._snapshots is None:
             return 0
+        self.decider = self._make(self.partition, ())
         try:
             data = await self._snapshots.load(self.partition)
             if data is None:
                 return 0
             place = taken(self.partition, self.decider, data)
-            if place.position > await self._events.end(self.partition):
-                self.decider = self._make(self.partition, ())
-                raise UnusableSnapshot(f"it stands at position {place.position}, behind the log's end")
+            await self._recognise(place)
         except (OSError, UnusableSnapshot) as error:
             self._report.say("snapshot ignored", partition=_name(self.partition), reason=str(error), alarm=True)
+            self.decider = self._make(self.partition, ())
             return 0
         self._saved_seq = place.seq
         return place.position
+
+    async def _recognise(self, place: Position) -> None:
+        """Holds a snapshot against the log: the hash that it ends with must stand right before its position.
+
+        Numbers and positions say nothing: another log of this name has the same ones. And who was stopped between
+        an append and the look at its position has labelled with what a successor wrote.
+        """
+        if place.position > await self._events.end(self.partition):
+            raise UnusableSnapshot(f"it stands at position {place.position}, behind the log's end")
+        last = await last_record(self._events, self.partition, place.position)
+        _, head = self.decider.image()
+        if (b"" if last is None else dict(last.headers).get(CHAIN)) != head:
+            raise UnusableSnapshot(f"what the log holds before position {place.position} is not what it has taken in")
 
     async def _read_to(self, end: int) -> None:
         while self.position < end:

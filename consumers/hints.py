@@ -31,15 +31,18 @@ class HintedPosition:
         self._noted = (await self._hints.hints(self._reader)).get(self._partition, 0)
         return self._noted
 
-    async def note(self, position: int, *, caught_up: bool) -> None:
-        """Notes a position, at once when the reader has caught up, else not too often; never raises."""
+    async def note(self, position: int, *, last: bool = False) -> None:
+        """Notes a position, not too often unless it is the last one; never raises.
+
+        Also who is never behind must not write at every fact: what is not noted is read again, and receivers know it.
+        """
         now = time.monotonic()
-        if position == self._noted or not (caught_up or now - self._at > HINT_EVERY_S):
+        if position == self._noted or (now - self._at < HINT_EVERY_S and not last):
             return
+        self._at = now
         try:
             await self._hints.hint(self._reader, {self._partition: position})
-        except RuntimeError as error:  # the next one will do; meanwhile nothing needs it
+        except Exception as error:  # the next one will do; meanwhile nothing needs it
             self._report.say("position not noted", reader=self._reader, reason=str(error))
-            self._at = now
             return
-        self._noted, self._at = position, now
+        self._noted = position

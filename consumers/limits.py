@@ -1,5 +1,6 @@
 """Named limits of the flow. All are part of the deployment's contract; none is judged by a decider."""
 
+from dataclasses import dataclass
 from typing import Final
 
 HOUR_US: Final = 3_600_000_000
@@ -35,6 +36,9 @@ MAX_BATCH: Final = 2_000
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes of the records of one append, and up to one decision more: the broker takes it before the deadline."""
 
+MAX_BATCH_S: Final = 1.0
+"""Time to decide for one append, and up to one slice more: who waits for its answer waits no longer than needed."""
+
 DECIDE_SLICE: Final = 200
 """Commands decided before the process looks up: a commit under way needs a word now and then."""
 
@@ -67,3 +71,19 @@ SEND_DEADLINE_S: Final = 8.0
 
 MAX_RESTORES: Final = 8
 """Restores in a row before an owner gives up and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLimits:
+    """What an operator may choose for the owners of a process; the defaults are this file's.
+
+    Of one append: `commands`, `bytes` of records and up to one decision more, `seconds` of deciding. A snapshot is due
+    every `snapshot_every` records, and more than `set_aside` commands set aside in a row put the partition to rest.
+    """
+
+    commands: int = MAX_BATCH
+    bytes: int = MAX_BATCH_BYTES
+    seconds: float = MAX_BATCH_S
+    append_deadline_s: float = APPEND_DEADLINE_S
+    set_aside: int = MAX_SET_ASIDE
+    snapshot_every: int = SNAPSHOT_EVERY

@@ -5,11 +5,13 @@ Deciding and restoring remember by the same function, so what is restored is wha
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from consumers.limits import WINDOW_US
 from domain.decider import Decider
+from schemas.catalog import is_runtime_record
 from schemas.envelope import Moment, Recorded
 from schemas.log.events import CommandRepeated, CommandSetAside, LogicAdopted, SetAsideReason, TimePassed
 
@@ -72,6 +74,30 @@ class Memory:
                 self.states[fact.key] = state
                 self._note_due(fact.key, decider.due(state))
         self._answer(fact)
+
+    def remember_all(self, decider: Decider, facts: Sequence[Recorded[Any]]) -> None:
+        """Takes in what one command led to for one key: as `remember`, one fact after the other.
+
+        When the next call is due and that the command is answered is noted once, behind the last fact.
+        """
+        first = facts[0]
+        if is_runtime_record(first.body):
+            for fact in facts:
+                self.remember(decider, fact)
+            return
+        key, evolve = first.key, decider.evolve
+        state = self.states.get(key)
+        if state is None:
+            state = decider.initial(key)
+        for fact in facts:
+            state = evolve(state, fact)
+        self.states[key] = state
+        last = facts[-1].meta
+        self.seq = last.seq + 1
+        if last.tick.n > self.time.n:
+            self.time = last.tick
+        self._note_due(key, decider.due(state))
+        self._answer(first)
 
     def _answer(self, fact: Recorded[Any]) -> None:
         meta, cause = fact.meta, fact.meta.causation

@@ -3,23 +3,18 @@
 import asyncio
 import time
 from contextlib import suppress
+from typing import Final
 
 from consumers.follow import Follower, MakeDecider
-from consumers.limits import (
-    APPEND_DEADLINE_S,
-    DECIDE_SLICE,
-    MAX_BATCH,
-    MAX_BATCH_BYTES,
-    MAX_RESTORES,
-    MAX_SET_ASIDE,
-    SNAPSHOT_EVERY,
-)
-from consumers.partition import EvolveFailed, PartitionDecider, Poison
+from consumers.limits import DECIDE_SLICE, MAX_RESTORES, OwnerLimits
+from consumers.partition import EvolveFailed, Poison
 from consumers.ports import CommandLog, EventLog, Fenced, LogUnavailable, NewRecord, Owner, Partition, Snapshots
 from consumers.reading import news
 from consumers.report import APPEND, BATCH, CLAIMS, COMMANDS, DECIDE, FACTS, FENCED, Condition, Report, Silent
 
 __all__ = ["MakeDecider", "PartitionOwner", "TooManySetAside"]
+
+DEFAULTS: Final = OwnerLimits()
 
 
 class TooManySetAside(RuntimeError):
@@ -32,7 +27,7 @@ class PartitionOwner:
     Args:
         make: makes the empty memory.
         snapshots: where restoring may begin and where memory is saved; none: everything is read again.
-        every: records between two snapshots.
+        limits: of its appends and snapshots.
     """
 
     def __init__(
@@ -43,14 +38,15 @@ class PartitionOwner:
         commands: CommandLog,
         snapshots: Snapshots | None = None,
         report: Report | None = None,
-        every: int = SNAPSHOT_EVERY,
+        limits: OwnerLimits = DEFAULTS,
     ) -> None:
         self.partition = partition
         self._make, self._events, self._commands = make, events, commands
-        self._snapshots, self._report, self._every = snapshots, report or Silent(), every
+        self._snapshots, self._report, self._every = snapshots, report or Silent(), limits.snapshot_every
+        self._limits = limits
         self._labels = (partition.family, str(partition.number))
         self._poison: set[Poison] = set()
-        self._batch, self._began = MAX_BATCH, 0
+        self._batch, self._began = limits.commands, 0
         self._owner: Owner | None = None
         self._committing: asyncio.Task[None] | None = None
         self._follower: Follower | None = None
@@ -70,8 +66,8 @@ class PartitionOwner:
             follower: one that has read ahead: taking over is reading what came since.
 
         Raises:
-            ChainBroken, UnknownSchema, UndecodableRecord: the record is not what was written, or is newer
-                than this release; an owner does not go on from that.
+            ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord: the record is not what was written, or is
+                newer than this release; an owner does not go on from that.
             LogUnavailable: the log does not answer.
         """
         await self.stop()
@@ -81,6 +77,7 @@ class PartitionOwner:
         self._owner = await self._events.claim(self.partition)
         self._report.add(CLAIMS, *self._labels)
         self.decider = await self._follower.catch_up(self._poison)
+        self.decider.most_aside, self.decider.most_bytes = self._limits.set_aside, self._limits.bytes
 
     async def stop(self) -> None:
         """Gives the partition up; the memory is gone with it."""
@@ -108,7 +105,7 @@ class PartitionOwner:
                 if self._owner is None:
                     await self.start()
                 answered = await self._step()
-                self._batch = MAX_BATCH
+                self._batch = self._limits.commands
                 return answered
             except EvolveFailed as failure:
                 self._blame(failure)
@@ -125,14 +122,14 @@ class PartitionOwner:
         if not batch.records:
             return 0
         try:
-            self.decider.take(batch.records)
-            await self._append(self.decider.seal(), len(batch.records))
+            taken = self.decider.take(batch.records)
+            await self._append(self.decider.seal(), taken)
         except BaseException:
             # The memory is ahead of the log, whatever it was; nobody may decide from it.
             await self.stop()
             raise
-        self._look_aside(self.decider)
-        return len(batch.records)
+        self._look_aside()
+        return taken
 
     def _blame(self, failure: EvolveFailed) -> None:
         # What stands before it is appended by itself, so that no process has to learn it all again.
@@ -144,15 +141,14 @@ class PartitionOwner:
     async def run(self, stop: asyncio.Event, follower: Follower | None = None) -> None:
         """Claims, restores, and decides until `stop`: while one append commits, what arrives is decided already.
 
-        An append holds what arrived while the one before it was committing, within `MAX_BATCH` commands and
-        `MAX_BATCH_BYTES`. The memory is then ahead of the log; nothing of it is shown before the commit, and after
-        any error it is thrown away.
+        An append holds what arrived while the one before it was committing, within the limits. The memory is then
+        ahead of the log; nothing of it is shown before the commit, and after any error it is thrown away.
 
         Raises:
             Fenced: somebody claimed the partition later.
             LogUnavailable: the log does not answer, or an outcome is unknown: run again.
             TooManySetAside: see there.
-            ChainBroken, UnknownSchema, UndecodableRecord: as `start`.
+            ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord: as `start`.
         """
         try:
             while not stop.is_set():
@@ -163,6 +159,7 @@ class PartitionOwner:
                     await self._run(stop)
                 except EvolveFailed as failure:
                     self._blame(failure)
+                    await self._committed()
         except Fenced:
             self._report.add(FENCED, *self._labels)
             raise
@@ -180,37 +177,35 @@ class PartitionOwner:
             elif taken:
                 records = self.decider.seal()
                 self._committing = asyncio.create_task(self._append(records, taken))
-            self._batch = MAX_BATCH
-            if self.decider.aside > MAX_SET_ASIDE:
+            self._batch = self._limits.commands
+            if self._too_many:
                 await self._committed()
-                self._look_aside(self.decider)
+                self._look_aside()
         await self._committed()
 
     async def _gather(self, stop: asyncio.Event) -> int:
         """Decides what arrives until the append under way is done (or, when none is, until something has arrived)."""
-        decider, taken = self.decider, 0
+        decider, limits, taken, spent = self.decider, self._limits, 0, 0.0
         while not stop.is_set():
             room = self._batch - taken
-            if room <= 0 or decider.open_bytes >= MAX_BATCH_BYTES or decider.aside > MAX_SET_ASIDE:
+            if room <= 0 or decider.open_bytes >= limits.bytes or spent >= limits.seconds or self._too_many:
                 break
-            free = self._committing is None or self._committing.done()
-            if taken and free:
+            committing = self._committing
+            if committing is not None and committing.done():
+                break  # it may have failed
+            if taken and committing is None:
                 break
-            before = decider.source
-            batch = await self._commands.read(self.partition, before, min(room, DECIDE_SLICE))
+            batch = await self._commands.read(self.partition, decider.source, min(room, DECIDE_SLICE))
             if batch.records:
                 began = time.perf_counter()
-                decider.take(batch.records)
-                self._report.add(DECIDE, self.partition.family, value=time.perf_counter() - began)
-                taken += sum(1 for stored in batch.records if stored.position < decider.source)
+                taken += decider.take(batch.records)
+                spent += time.perf_counter() - began
                 await asyncio.sleep(0)  # the commit under way has something to say
-            elif free:
-                if self._committing is not None:
-                    break  # it may have failed
-                await news(self._commands, self.partition, before, stop)
             else:
-                assert self._committing is not None
-                await asyncio.wait({self._committing})
+                # `next` is beyond places that hold no record: they are no news.
+                await news(self._commands, self.partition, batch.next, stop, work=committing)
+        if taken:
+            self._report.add(DECIDE, self.partition.family, value=spent)
         return taken
 
     async def _append(self, records: list[NewRecord], commands: int) -> None:
@@ -218,7 +213,7 @@ class PartitionOwner:
             return
         assert self._owner is not None
         began = time.perf_counter()
-        await self._owner.append(records, APPEND_DEADLINE_S)
+        await self._owner.append(records, self._limits.append_deadline_s)
         report, family = self._report, self.partition.family
         report.add(APPEND, family, value=time.perf_counter() - began)
         report.add(BATCH, family, value=commands)
@@ -241,9 +236,13 @@ class PartitionOwner:
         self._follower.position = await self._events.end(self.partition)
         await self._follower.save()
 
-    def _look_aside(self, decider: PartitionDecider) -> None:
-        if decider.aside > MAX_SET_ASIDE:
+    @property
+    def _too_many(self) -> bool:
+        return self.decider.aside > self.decider.most_aside
+
+    def _look_aside(self) -> None:
+        if self._too_many:
             raise TooManySetAside(
-                f"{self.name}: {decider.aside} commands in a row were set aside: look at them (`gridbook dead list`),"
-                f" then `gridbook partition resume {self.name}`"
+                f"{self.name}: {self.decider.aside} commands in a row were set aside: look at them (`gridbook dead"
+                f" list`), then `gridbook partition resume {self.name}`"
             )

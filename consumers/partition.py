@@ -6,51 +6,30 @@ place where a repeated, late, undecodable or misplaced command is answered, and 
 
 import copy
 import hashlib
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from consumers.admission import ODD, is_name, not_admitted, unbelievable
 from consumers.chain import Chain
-from consumers.limits import (
-    ADVANCE_LIMIT,
-    MAX_EVENTS,
-    MAX_RECORD_BYTES,
-    MAX_SET_ASIDE,
-    MAX_TICK_COUNT,
-    MAX_TICK_FACTS,
-    MAX_TICK_JUMP_US,
-    WINDOW_US,
-)
+from consumers.limits import ADVANCE_LIMIT, MAX_EVENTS, MAX_RECORD_BYTES, MAX_SET_ASIDE, MAX_TICK_FACTS
 from consumers.memory import TICK, Memory
 from consumers.ports import Headers, NewRecord, Partition, StoredRecord
 from consumers.reading import CHAIN, COMMAND_ID, SOURCE, recorded, traced
 from domain.decider import Decider
-from schemas.actors import CAUSED, INSIDE, LOG
-from schemas.codec import Codec, UndecodableRecord, UnknownSchema
+from schemas.actors import LOG
+from schemas.codec import Codec, Stem, UndecodableRecord, UnknownSchema
 from schemas.envelope import Causation, Command, CommandMeta, FactMeta, Moment, Recorded
 from schemas.log.commands import Tick
 from schemas.log.events import CommandRepeated, CommandSetAside, LogicAdopted, SetAsideReason, TimePassed
 from schemas.partition import partition_of
 from schemas.shape import InvalidMessage
-from schemas.values import MAX_ID_LENGTH
 
 _OWNER: Final = f"{LOG}owner"
 _UNKNOWN: Final = f"{LOG}unknown"
 
-_ODD: Final = frozenset(SetAsideReason) - {
-    SetAsideReason.EXPIRED,
-    SetAsideReason.VALID_UNTIL_BEYOND_WINDOW,
-    SetAsideReason.TICK_TOO_FAR,
-    SetAsideReason.TICK_GOES_BACK,
-}
-"""Reasons that say that something is wrong with this release or with whoever sends."""
-
 Poison = tuple[int, str]
 """A command's position and the key whose `evolve` raised on its account."""
-
-
-def _is_name(text: str) -> bool:
-    """Whether a key or a command id from outside can stand in a record as an `Id`."""
-    return 0 < len(text) <= MAX_ID_LENGTH and text.isprintable()
 
 
 class EvolveFailed(AssertionError):
@@ -59,6 +38,10 @@ class EvolveFailed(AssertionError):
     def __init__(self, source: int, key: str, reason: str) -> None:
         super().__init__(f"command at position {source}, key {key!r}: evolve raised {reason}")
         self.source, self.poison = source, (source, key)
+
+
+class FactNotEvolved(RuntimeError):
+    """A recorded fact cannot be taken into the state. Facts are never skipped: no reader of the partition goes on."""
 
 
 class FactTooLarge(ValueError):
@@ -78,6 +61,7 @@ class PartitionDecider:
         decider: the family's rules.
         codec: bytes and messages.
         set_aside: what must not be decided, because it made `evolve` raise.
+        most_aside: more commands than these are not set aside in a row: `take` stops.
     """
 
     def __init__(
@@ -87,15 +71,21 @@ class PartitionDecider:
         decider: Decider,
         codec: Codec,
         set_aside: Iterable[Poison] = (),
+        most_aside: int = MAX_SET_ASIDE,
     ) -> None:
+        self.most_aside = most_aside
+        self.most_bytes = sys.maxsize
+        """With so many bytes in records that wait for `seal`, `take` stops."""
         self.partition, self._partitions = partition, partitions
         self._decider, self._codec = decider, codec
         self._set_aside = frozenset(set_aside)
         self._m = Memory()
         self._chain = Chain()
         self._open: list[NewRecord] = []
-        self._current: tuple[int, CommandMeta | None] = (0, None)
-        self._trace: Headers = ()
+        self._meta: CommandMeta | None = None
+        self._position = 0
+        self._headers: Headers = ()
+        self._stem: Stem | None = None
         self._index: dict[str, int] = {}
         self.open_bytes = 0
         """Bytes of the records that wait for `seal`."""
@@ -169,7 +159,7 @@ class PartitionDecider:
 
         Raises:
             ChainBroken: the chain hash behind the records is not theirs, or a number is missing.
-            UnknownSchema, UndecodableRecord: facts are never skipped, so their reader stops.
+            UnknownSchema, UndecodableRecord, FactNotEvolved: facts are never skipped, so their reader stops.
         """
         fact = recorded(self._codec, self.partition, stored)
         place = f"{self.partition.family}/{self.partition.number} seq {fact.meta.seq}"
@@ -179,7 +169,12 @@ class PartitionDecider:
             raise ChainBroken(f"{place}: the chain hash differs; a record of this append was changed after writing")
         if fact.meta.seq != self._m.seq:
             raise ChainBroken(f"{place}: expected seq {self._m.seq}")
-        self._m.remember(self._decider, fact)
+        try:
+            self._m.remember(self._decider, fact)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise FactNotEvolved(f"{place}: evolve raised {error!r}") from error
         self._m.source = int(headers[SOURCE]) + 1
         return fact
 
@@ -200,22 +195,23 @@ class PartitionDecider:
         self.take(commands)
         return self.seal()
 
-    def take(self, commands: Sequence[StoredRecord]) -> None:
-        """Decides these commands; their records wait for `seal`, behind those of earlier calls.
+    def take(self, commands: Sequence[StoredRecord]) -> int:
+        """Decides these commands and returns how many; their records wait for `seal`, behind those of earlier calls.
 
         Memory changes at once; if the append's outcome is not known, drop this object and restore. Stops early,
-        with `source` at the next command, when more than `MAX_SET_ASIDE` in a row were set aside.
+        with `source` at the next command, when more than `most_aside` in a row were set aside or `most_bytes` wait.
 
         Raises:
             EvolveFailed: see there.
         """
         if commands and self._m.logic != self._decider.LOGIC:
             self._adopt_logic(commands[0].position)
-        for stored in commands:
+        for taken, stored in enumerate(commands, start=1):
             self._step(stored)
             self._m.source = stored.position + 1
-            if self.aside > MAX_SET_ASIDE:
-                return
+            if self.aside > self.most_aside or self.open_bytes >= self.most_bytes:
+                return taken
+        return len(commands)
 
     def seal(self) -> list[NewRecord]:
         """The records taken since the last seal, in order: one append, the chain hash on the last."""
@@ -227,23 +223,24 @@ class PartitionDecider:
 
     def _adopt_logic(self, source: int) -> None:
         # Never the last record of an append, so the input position still follows from the last one.
-        meta = CommandMeta("logic", _OWNER, "logic", None, None, None)
-        self._current, self._trace, self._index = (source, meta), (), {}
+        self._begin(source, CommandMeta("logic", _OWNER, "logic", None, None, None), ())
         self._record("", LogicAdopted(self._decider.LOGIC))
 
+    def _begin(self, position: int, meta: CommandMeta, headers: Headers) -> None:
+        """From here on records answer this command."""
+        self._position, self._meta, self._stem, self._index = position, meta, None, {}
+        source, command_id = (SOURCE, str(position).encode()), (COMMAND_ID, meta.command_id.encode())
+        self._headers = (source, command_id) if len(headers) < 2 else (source, command_id, *traced(headers))
+
     def _step(self, stored: StoredRecord) -> None:
-        self._trace = traced(stored.headers)
         try:
             key = stored.key.decode()
-            meta, body = self._codec.decode(stored.value)
-            self._codec.check(meta, body)
-            if not isinstance(meta, CommandMeta):
-                raise UndecodableRecord("the record is no command")
+            meta, body = self._codec.decode_command(stored.value)
         except (UnknownSchema, UndecodableRecord, InvalidMessage, UnicodeDecodeError) as error:
             self._aside_undecoded(stored, error)
             return
-        self._current, self._index = (stored.position, meta), {}
-        if isinstance(body, Tick):
+        self._begin(stored.position, meta, stored.headers)
+        if type(body) is Tick:
             self._tick(stored.position, body)
             return
         reason = self._not_to_be_decided(stored.position, key, meta)
@@ -257,34 +254,14 @@ class PartitionDecider:
             self._judge(key, meta, body)
 
     def _not_to_be_decided(self, position: int, key: str, meta: CommandMeta) -> SetAsideReason | None:
-        if (position, key) in self._set_aside:
+        if self._set_aside and (position, key) in self._set_aside:
             return SetAsideReason.EVOLVE_RAISED
-        if not _is_name(key):
-            return SetAsideReason.INVALID
-        if partition_of(key, self._partitions) != self.partition.number:
-            return SetAsideReason.WRONG_PARTITION
-        if meta.causation is not None:
-            if meta.tick is None or not meta.actor.startswith(CAUSED):
+        if key not in self._m.states:  # what has facts here belongs here
+            if not is_name(key):
                 return SetAsideReason.INVALID
-            return self._unbelievable(meta.tick)
-        if meta.valid_until is None or meta.tick is not None or meta.actor.startswith(INSIDE):
-            return SetAsideReason.INVALID
-        if self._m.time.at > meta.valid_until:
-            return SetAsideReason.EXPIRED
-        if meta.valid_until > self._m.time.at + WINDOW_US:
-            return SetAsideReason.VALID_UNTIL_BEYOND_WINDOW
-        return None
-
-    def _unbelievable(self, moment: Moment) -> SetAsideReason | None:
-        """Why time cannot have become this: it went back, or further ahead than any clock should."""
-        time = self._m.time
-        if moment.n <= time.n:
-            return None
-        if moment.at < time.at:
-            return SetAsideReason.TICK_GOES_BACK
-        if moment.n - time.n > MAX_TICK_COUNT or (time.n and moment.at - time.at > MAX_TICK_JUMP_US):
-            return SetAsideReason.TICK_TOO_FAR
-        return None
+            if partition_of(key, self._partitions) != self.partition.number:
+                return SetAsideReason.WRONG_PARTITION
+        return not_admitted(meta, self._m.time)
 
     def _from_inside(self, key: str, meta: CommandMeta, body: Any, cause: Causation) -> None:
         assert meta.tick is not None
@@ -297,34 +274,35 @@ class PartitionDecider:
             self._judge(key, meta, body)
 
     def _judge(self, key: str, meta: CommandMeta, body: Any) -> None:
-        wish = type(body).__name__
         if type(body) not in self._decider.OUTCOMES:
-            self._aside(key, SetAsideReason.INVALID, wish, meta.command_id)
+            self._aside(key, SetAsideReason.INVALID, type(body).__name__, meta.command_id)
             return
+        if key in self._m.due:
+            try:
+                self._advance(key)
+            except (EvolveFailed, MemoryError):
+                raise
+            except Exception as error:
+                # What another family says is said once: it is decided all the same, as it would be after the tick
+                # that puts this key's time to sleep.
+                if meta.causation is None:
+                    self._aside(key, SetAsideReason.ADVANCE_RAISED, type(body).__name__, type(error).__name__)
+                    return
         try:
-            self._advance(key)
-        except (EvolveFailed, MemoryError):
-            raise
-        except Exception as error:
-            # What another family says is said once: it is decided all the same, as it would be after the tick
-            # that puts this key's time to sleep.
-            if meta.causation is None:
-                self._aside(key, SetAsideReason.ADVANCE_RAISED, wish, type(error).__name__)
-                return
-        try:
-            command = Command(key, meta, body)
-            facts = list(self._decider.decide(self.state(key), command, self._m.time))
+            facts = self._decider.decide(self.state(key), Command(key, meta, body), self._m.time)
+            if type(facts) is not list and type(facts) is not tuple:
+                facts = list(facts)
             if not 0 < len(facts) <= MAX_EVENTS:
-                self._aside(key, SetAsideReason.TOO_MANY_EVENTS, wish, str(len(facts)))
+                self._aside(key, SetAsideReason.TOO_MANY_EVENTS, type(body).__name__, str(len(facts)))
                 return
             written = self._write(key, facts)
         except MemoryError:
             raise
         except Exception as error:
-            self._aside(key, SetAsideReason.DECIDE_RAISED, wish, type(error).__name__)
+            self._aside(key, SetAsideReason.DECIDE_RAISED, type(body).__name__, type(error).__name__)
             return
         self.aside = 0
-        self._keep(key, written)
+        self._keep(key, *written)
 
     def _advance(self, key: str) -> int:
         due = self._m.due.get(key)
@@ -332,7 +310,8 @@ class PartitionDecider:
             return 0
         facts = list(self._decider.advance(self.state(key), self._m.time, ADVANCE_LIMIT))
         assert len(facts) <= ADVANCE_LIMIT, f"advance gave {len(facts)} facts, its limit is {ADVANCE_LIMIT}"
-        self._keep(key, self._write(key, facts))
+        if facts:
+            self._keep(key, *self._write(key, facts))
         return len(facts)
 
     def _tick(self, position: int, tick: Tick) -> None:
@@ -340,7 +319,7 @@ class PartitionDecider:
         if tick.n <= m.passed:
             self._record("", CommandRepeated(0))
             return
-        reason = self._unbelievable(Moment(tick.n, tick.at))
+        reason = unbelievable(Moment(tick.n, tick.at), m.time)
         if reason is not None:
             self._aside("", reason, TICK, str(tick.n))
             return
@@ -362,57 +341,51 @@ class PartitionDecider:
         self._record("", TimePassed(tick.n, m.time.at))
 
     def _aside(self, key: str, reason: SetAsideReason, command: str, detail: str) -> None:
-        self.aside += reason in _ODD
-        subject = key if _is_name(key) else "-"
+        self.aside += reason in ODD
+        subject = key if is_name(key) else "-"
         self._record(key, CommandSetAside(reason, command, subject, detail or "-"))
 
     def _aside_undecoded(self, stored: StoredRecord, error: Exception) -> None:
         """What cannot be read is answered too, under the id in its header, or under the hash of its bytes."""
         named = dict(stored.headers).get(COMMAND_ID, b"").decode(errors="replace")
-        if not _is_name(named):
+        if not is_name(named):
             named = hashlib.sha256(stored.value).hexdigest()
-        self._current, self._index = (stored.position, CommandMeta(named, _UNKNOWN, named, None, None, None)), {}
+        self._begin(stored.position, CommandMeta(named, _UNKNOWN, named, None, None, None), stored.headers)
         reason = SetAsideReason.INVALID if isinstance(error, InvalidMessage) else SetAsideReason.UNDECODABLE
         self._aside(stored.key.decode(errors="replace"), reason, "unknown", type(error).__name__)
 
     def _record(self, key: str, body: Any) -> None:
-        self._keep(key, self._write(key, (body,)))
+        self._keep(key, *self._write(key, (body,)))
 
-    def _write(self, key: str, bodies: Sequence[Any]) -> list[tuple[Recorded[Any], bytes]]:
-        """The records of these bodies, encoded but not yet kept: a body that has no bytes spoils nothing."""
-        cause = self._current[1]
+    def _write(self, key: str, bodies: Sequence[Any]) -> tuple[list[Recorded[Any]], list[bytes]]:
+        """The facts of these bodies and their bytes, not yet kept: a body that has no bytes spoils nothing."""
+        cause, m, codec = self._meta, self._m, self._codec
         assert cause is not None
-        m, logic, first = self._m, self._decider.LOGIC, self._index.get(key, 0)
-        family, number = self.partition.family, self.partition.number
-        written = []
-        for i, body in enumerate(bodies):
-            meta = FactMeta(
-                m.seq + i,
-                m.time,
-                cause.command_id,
-                first + i,
-                cause.actor,
-                cause.correlation,
-                cause.causation,
-                logic,
-            )
-            value = self._codec.encode(meta, body)
+        who = cause.actor, cause.correlation, cause.causation, self._decider.LOGIC
+        stem = self._stem
+        if stem is None or stem.meta.tick is not m.time:
+            self._stem = stem = codec.stem(FactMeta(0, m.time, cause.command_id, 0, *who))
+        family, number, seq, index = self.partition.family, self.partition.number, m.seq, self._index.get(key, 0)
+        facts, values = [], []
+        for body in bodies:
+            value = codec.encode_fact(stem, seq, index, body)
             if len(value) > MAX_RECORD_BYTES:
                 raise FactTooLarge(f"{type(body).__name__} of {len(value)} bytes, the limit is {MAX_RECORD_BYTES}")
-            written.append((Recorded(family, number, key, meta, body), value))
-        return written
+            values.append(value)
+            meta = FactMeta(seq, m.time, cause.command_id, index, *who)
+            facts.append(Recorded(family, number, key, meta, body))
+            seq += 1
+            index += 1
+        return facts, values
 
-    def _keep(self, key: str, written: Sequence[tuple[Recorded[Any], bytes]]) -> None:
-        source, cause = self._current
-        assert cause is not None
-        headers = ((SOURCE, str(source).encode()), (COMMAND_ID, cause.command_id.encode()), *self._trace)
-        encoded = key.encode()
-        for fact, value in written:
-            try:
-                self._m.remember(self._decider, fact)
-            except Exception as error:
-                raise EvolveFailed(source, key, repr(error)) from error
-            self._chain.add(encoded, value)
-            self._open.append(NewRecord(encoded, value, headers))
+    def _keep(self, key: str, facts: Sequence[Recorded[Any]], values: Sequence[bytes]) -> None:
+        try:
+            self._m.remember_all(self._decider, facts)
+        except Exception as error:
+            raise EvolveFailed(self._position, key, repr(error)) from error
+        encoded, headers, add, keep = key.encode(), self._headers, self._chain.add, self._open.append
+        for value in values:
+            add(encoded, value)
+            keep(NewRecord(encoded, value, headers))
             self.open_bytes += len(value)
-        self._index[key] = self._index.get(key, 0) + len(written)
+        self._index[key] = self._index.get(key, 0) + len(facts)

@@ -6,7 +6,7 @@ next record to read; what is stored at which physical offset stays behind these 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -19,8 +19,14 @@ class Fenced(LogUnavailable):
     """Somebody claimed the partition later. Nothing of this owner's append stands."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecord:
+class LogDiffers(LogUnavailable):
+    """A log exists and is not the one that was asked for: other partitions, or settings that lose the record.
+
+    The message says what differs and what to do; trying again changes nothing.
+    """
+
+
+class NewRecord(NamedTuple):
     """A record to be written: key, framed value, headers (never judged, not part of the chain)."""
 
     key: bytes
@@ -28,8 +34,7 @@ class NewRecord:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record as read, with its own position; the next read begins at `Batch.next`."""
 
     position: int
@@ -196,3 +201,30 @@ class Snapshots(Protocol):
 
     async def save(self, partition: Partition, data: bytes) -> None:
         """Replaces what was saved: whole or not at all, also when the process dies meanwhile. Raises `OSError`."""
+
+
+class SchemasDiffer(LogDiffers):
+    """Two releases mean different things by one schema id. Neither may write until one of them gives way."""
+
+
+class SchemaLog(Protocol):
+    """How records are written: on the log itself, so that older releases can read what newer ones write."""
+
+    async def publish(self, ledger: Mapping[int, Mapping[str, Any]]) -> None:
+        """Makes every schema of the ledger (id → Avro schema) stand on the log; writes only what is missing there.
+
+        Comes before the first record of a release. Several processes may do it at once.
+
+        Raises:
+            SchemasDiffer: an id stands there with another schema; nothing was written.
+            LogUnavailable: no answer; doing it again is right.
+        """
+
+    async def load(self) -> dict[int, dict[str, Any]]:
+        """Every schema that any release has published, by id. Raises `LogUnavailable`."""
+
+    async def find(self, schema_id: int) -> dict[str, Any] | None:
+        """The schema of an id, asked for only when it is not known yet; none: nobody has published it.
+
+        Raises `LogUnavailable`.
+        """

@@ -116,36 +116,65 @@ class Projector:
                 into.append(NewRow(fact.family, fact.partition, meta.seq, meta.tick.n, meta.tick.at, n, values))
 
 
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What a partition has to project; `done` says that it stands, or why not."""
+
+    facts: Sequence[Recorded[Any]]
+    position: int
+    done: "asyncio.Future[None]"
+
+
 class _Together:
     """Puts what several partitions have to project into one transaction: whoever comes while one is under way
-    waits for the next."""
+    waits for the next.
+
+    Who was in one that failed may be the reason for it, and goes alone until one of its own has stood.
+    """
 
     def __init__(self, projector: Projector, report: Report) -> None:
         self._projector, self._report = projector, report
-        self._waiting: dict[Partition, tuple[Sequence[Recorded[Any]], int]] = {}
-        self._next: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._waiting: dict[Partition, _Offer] = {}
+        self._alone = set[Partition]()
+        self._task: asyncio.Task[None] | None = None
 
-    def offer(self, partition: Partition, facts: Sequence[Recorded[Any]], position: int) -> "asyncio.Task[None]":
-        """The transaction in which this will be; of one partition one offer at a time."""
-        self._waiting[partition] = facts, position
-        if self._next is None:
-            self._next = asyncio.create_task(self._apply())
-            self._next.add_done_callback(_seen)
-        return self._next
+    def offer(self, partition: Partition, facts: Sequence[Recorded[Any]], position: int) -> "asyncio.Future[None]":
+        """Done when it stands; of one partition one offer at a time."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(_seen)
+        self._waiting[partition] = _Offer(facts, position, done)
+        if self._task is None:
+            self._task = asyncio.create_task(self._apply_all())
+        return done
 
-    async def _apply(self) -> None:
-        async with self._turn:
-            read, self._waiting, self._next = self._waiting, {}, None
+    async def _apply_all(self) -> None:
+        while self._waiting:
+            offers = self._next()
             began = time.perf_counter()
-            await self._projector.project(read)
+            try:
+                await self._projector.project({p: (offer.facts, offer.position) for p, offer in offers.items()})
+            except Exception as error:
+                self._alone |= offers.keys()
+                for offer in offers.values():
+                    offer.done.set_exception(error)
+                continue
+            self._alone -= offers.keys()
+            for offer in offers.values():
+                offer.done.set_result(None)
             self._report.add(PROJECT, value=time.perf_counter() - began)
-            self._report.add(PROJECTED, value=sum(len(facts) for facts, _ in read.values()))
+            self._report.add(PROJECTED, value=sum(len(offer.facts) for offer in offers.values()))
+        self._task = None
+
+    def _next(self) -> dict[Partition, _Offer]:
+        """Who has waited longest, and whoever may go with it."""
+        first = next(iter(self._waiting))
+        chosen = [first] if first in self._alone else [p for p in self._waiting if p not in self._alone]
+        return {p: self._waiting.pop(p) for p in chosen}
 
 
-def _seen(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled():
-        task.exception()  # every worker in it gets it; one that was ended does not ask any more
+def _seen(done: "asyncio.Future[None]") -> None:
+    if not done.cancelled():
+        done.exception()  # its worker gets it; one that was ended does not ask any more
 
 
 class Projectors:
@@ -190,7 +219,7 @@ class Projectors:
         await self._projector.look(partition)
         position = self._projector.reached(partition).position
         self._report.condition(named(partition), Condition.RUNNING)
-        under_way: asyncio.Task[None] | None = None
+        under_way: asyncio.Future[None] | None = None
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
             facts = [recorded(self._codec, partition, stored) for stored in batch.records]
@@ -206,14 +235,14 @@ class Projectors:
         if under_way is not None:
             await asyncio.shield(under_way)
 
-    def _measure(self, batch: Batch, transaction: "asyncio.Task[None]") -> None:
+    def _measure(self, batch: Batch, transaction: "asyncio.Future[None]") -> None:
         """Notes how long the way from door to view took, for the first record that tells when it was sent."""
         for stored in batch.records:
             if len(stored.headers) > _USUAL_HEADERS and (sent := dict(stored.headers).get(SENT, b"")).isdigit():
                 transaction.add_done_callback(partial(self._arrived, int(sent)))
                 return
 
-    def _arrived(self, sent_at: int, transaction: "asyncio.Task[None]") -> None:
+    def _arrived(self, sent_at: int, transaction: "asyncio.Future[None]") -> None:
         if not transaction.cancelled() and transaction.exception() is None:
             self._report.add(END_TO_END, value=(self._now() - sent_at) / 1_000_000)
 

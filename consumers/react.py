@@ -129,6 +129,7 @@ class Reactors:
             if facts:
                 tick = facts[-1].meta.tick.n
             self._places[partition] = position, tick
-            await hinted.note(position, caught_up=not batch.records)
+            await hinted.note(position)
             if not batch.records:
                 await news(self._events, partition, position, ends)
+        await hinted.note(position, last=True)

@@ -67,10 +67,11 @@ async def between(
         position = batch.next
 
 
-async def last_record(log: EventLog | CommandLog, partition: Partition) -> StoredRecord | None:
-    """The partition's last record, looked for from its end backwards in growing steps; none in an empty one."""
-    end, step = await log.end(partition), 1
-    begin = end
+async def last_record(log: EventLog | CommandLog, partition: Partition, end: int | None = None) -> StoredRecord | None:
+    """The last record before `end` (default: the end now), looked for backwards in growing steps; none without any."""
+    if end is None:
+        end = await log.end(partition)
+    begin, step = end, 1
     while begin > 0:
         begin, step = max(0, begin - step), step * 8
         last = None
@@ -82,9 +83,15 @@ async def last_record(log: EventLog | CommandLog, partition: Partition) -> Store
 
 
 async def news(
-    log: EventLog | CommandLog, partition: Partition, position: int, stop: asyncio.Event, timeout: float = IDLE_WAIT_S
+    log: EventLog | CommandLog,
+    partition: Partition,
+    position: int,
+    stop: asyncio.Event,
+    timeout: float = IDLE_WAIT_S,
+    work: "asyncio.Future[Any] | None" = None,
 ) -> None:
-    """Waits until something stands at `position` or behind it, or until `stop`; not longer than `timeout` seconds.
+    """Waits until something stands at `position` or behind it, or until `stop`; not longer than `timeout` seconds,
+    and not longer than `work` is under way.
 
     Raises:
         LogUnavailable: the log does not answer.
@@ -92,7 +99,7 @@ async def news(
     waiting = asyncio.ensure_future(log.wait(partition, position, timeout))
     stopped = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({waiting, stopped, work or waiting}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
         if not waiting.done():

@@ -113,17 +113,23 @@ class Report(Protocol):
 class Silent:
     """Nobody watches: tests, and the lock-step process."""
 
-    def add(self, metric: Metric, *labels: str, value: float = 1) -> None: ...
+    def add(self, metric: Metric, *labels: str, value: float = 1) -> None:
+        """Is not heard."""
 
-    def set(self, metric: Metric, *labels: str, value: float) -> None: ...
+    def set(self, metric: Metric, *labels: str, value: float) -> None:
+        """Is not heard."""
 
-    def condition(self, part: str, condition: Condition, text: str = "") -> None: ...
+    def condition(self, part: str, condition: Condition, text: str = "") -> None:
+        """Is not heard."""
 
-    def gone(self, part: str) -> None: ...
+    def gone(self, part: str) -> None:
+        """Is not heard."""
 
-    def say(self, event: str, *, alarm: bool = False, **fields: object) -> None: ...
+    def say(self, event: str, *, alarm: bool = False, **fields: object) -> None:
+        """Is not heard."""
 
     def span(
         self, name: str, *, links: Iterable[Headers] = (), parent: Headers = (), **about: str | int
     ) -> AbstractContextManager[Headers]:
+        """Is not traced; what came in goes on."""
         return nullcontext(parent)

@@ -78,26 +78,32 @@ def taken(partition: Partition, decider: PartitionDecider, data: bytes) -> Posit
         if found[name] != value:
             raise UnusableSnapshot(f"its {name} is {found[name]!r}, expected {value!r}")
     try:
-        memory, head = _Reader(io.BytesIO(body)).load()
+        memory, head = _Reader(io.BytesIO(body), partition.family).load()
     except Exception as error:  # a pickle raises whatever it meets
         raise UnusableSnapshot(f"it cannot be read ({error!r})") from error
-    if not isinstance(memory, Memory) or memory.seq != position.seq:
+    if not isinstance(memory, Memory) or not isinstance(head, bytes) or memory.seq != position.seq:
         raise UnusableSnapshot("its memory is not the one that its first line tells of")
     decider.resume(memory, head)
     return position
 
 
 class _Reader(pickle.Unpickler):
-    """Makes objects of our own state and nothing else: a pickle from elsewhere could run anything."""
+    """Makes objects of the family's own classes and nothing else: a pickle from elsewhere could run anything.
+
+    A name is looked up in a table and never followed: from any class a dotted path leads to every other one.
+    """
+
+    def __init__(self, body: io.BytesIO, family: str) -> None:
+        super().__init__(body)
+        self._ours = {(cls.__module__, cls.__qualname__): cls for cls in _classes(family)}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _PLAIN:
             return super().find_class(module, name)
-        if module.startswith(("schemas.", "domain.")) or module == "consumers.memory":
-            found = super().find_class(module, name)
-            if isinstance(found, type):
-                return found
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of a memory")
+        found = self._ours.get((module, name))
+        if found is None:
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of a memory")
+        return found
 
 
 @cache

@@ -7,12 +7,12 @@ growing pauses with jitter; what does not go away by itself stops the worker and
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from consumers.limits import FIRST_PAUSE_S, LONGEST_PAUSE_S, STOP_S
-from consumers.partition import ChainBroken
+from consumers.partition import ChainBroken, FactNotEvolved
 from consumers.ports import CommandLog, EventLog, Group, LogUnavailable, Partition
 from consumers.report import LAG, LAG_TICKS, RETRIES, Condition, Report
 from schemas.codec import UndecodableRecord, UnknownSchema
@@ -28,7 +28,7 @@ class NeedsOperator(RuntimeError):
     """What goes on only after somebody has looked; the message says at what."""
 
 
-FATAL: Final = (ChainBroken, UnknownSchema, UndecodableRecord, NeedsOperator)
+FATAL: Final = (ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord, NeedsOperator)
 """The record is not what was written, or newer than this release: trying again changes nothing."""
 
 _LOOK_S: Final = 1.0
@@ -86,9 +86,10 @@ class Workers:
         group: says which partitions.
         partitions: all there are.
         work: what a worker does.
-        resting: partitions whose workers rest now.
         place: how far a worker is, for displays.
         log: where the end of what it reads is, for displays.
+        resting: partitions whose workers rest now, each with the reason.
+        part: what a worker is called when it tells how it is.
     """
 
     def __init__(
@@ -100,12 +101,15 @@ class Workers:
         report: Report,
         place: Callable[[Partition], Place | None],
         log: EventLog | CommandLog,
-        resting: Callable[[], frozenset[Partition]] = frozenset,
+        resting: Callable[[], Mapping[Partition, str]] = dict,
+        part: Callable[[Partition], str] | None = None,
     ) -> None:
         self._role, self._group, self._partitions, self._work = role, group, partitions, work
         self._report, self._place, self._log, self._resting = report, place, log, resting
+        self._part = part or named
         self._running: dict[Partition, tuple[asyncio.Task[None], asyncio.Event]] = {}
-        self._ending = set[asyncio.Task[None]]()
+        self._ending: dict[Partition, asyncio.Task[None]] = {}
+        self._at_rest = set[Partition]()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; then every worker ends what it has begun, and the group is left."""
@@ -120,7 +124,7 @@ class Workers:
             lag.cancel()
             self._follow(frozenset())
             if self._ending:
-                await asyncio.wait(set(self._ending))
+                await asyncio.wait(set(self._ending.values()))
             await self._group.leave()
 
     @property
@@ -136,30 +140,33 @@ class Workers:
         resting = self._resting()
         for partition in [p for p, (task, _) in self._running.items() if task.done()]:
             del self._running[partition]  # it gave up; if it is asked again, it begins again
-        for partition in self._running.keys() - (assigned - resting):
-            task, ends = self._running.pop(partition)
-            ending = asyncio.create_task(self._end(partition, task, ends, partition in resting))
-            self._ending.add(ending)
-            ending.add_done_callback(self._ending.discard)
-        if self._ending:
-            return  # a partition that comes back waits until its last worker is gone
-        for partition in sorted((assigned - resting) - self._running.keys(), key=lambda p: (p.family, p.number)):
+            self._report.gone(self._part(partition))
+        for partition in self._running.keys() - (assigned - resting.keys()):
+            self._ending[partition] = asyncio.create_task(self._end(partition, *self._running.pop(partition)))
+        free = assigned - self._running.keys() - self._ending.keys()  # who ends is waited for
+        self._show_rest({p: reason for p, reason in resting.items() if p in free})
+        for partition in sorted(free - resting.keys(), key=lambda p: (p.family, p.number)):
             ends = asyncio.Event()
             self._running[partition] = asyncio.create_task(self._keep(partition, ends)), ends
 
-    async def _end(self, partition: Partition, task: asyncio.Task[None], ends: asyncio.Event, rests: bool) -> None:
+    def _show_rest(self, at_rest: Mapping[Partition, str]) -> None:
+        for partition in self._at_rest - at_rest.keys():
+            self._report.gone(self._part(partition))
+        for partition in at_rest.keys() - self._at_rest:
+            self._report.condition(self._part(partition), Condition.PAUSED, at_rest[partition])
+        self._at_rest = set(at_rest)
+
+    async def _end(self, partition: Partition, task: asyncio.Task[None], ends: asyncio.Event) -> None:
         ends.set()
         _, late = await asyncio.wait({task}, timeout=STOP_S)
         if late:
             task.cancel()
             await asyncio.wait({task})
-        if rests:
-            self._report.condition(named(partition), Condition.PAUSED)
-        else:
-            self._report.gone(named(partition))
+        self._report.gone(self._part(partition))
+        del self._ending[partition]
 
     async def _keep(self, partition: Partition, ends: asyncio.Event) -> None:
-        part = named(partition)
+        part = self._part(partition)
         self._report.condition(part, Condition.STARTING)
 
         async def attempt() -> None:
@@ -176,15 +183,22 @@ class Workers:
     async def _show_lag(self) -> None:
         while True:
             await asyncio.sleep(_LAG_S)
-            places = {p: place for p in self.working if (place := self._place(p)) is not None}
-            self._group.reached({p: position for p, (position, _) in places.items()})
-            newest = max((tick for _, tick in places.values()), default=0)
-            for partition, (position, tick) in places.items():
-                labels = (self._role, partition.family, str(partition.number))
-                with suppress(LogUnavailable):
-                    behind = await self._log.end(partition) - position
-                    self._report.set(LAG, *labels, value=max(0, behind))
-                self._report.set(LAG_TICKS, *labels, value=newest - tick)
+            try:
+                await self._show_lag_once()
+            except LogUnavailable:
+                continue  # those who work say so
+            except Exception as error:
+                self._report.say("lag not shown", reason=repr(error))
+
+    async def _show_lag_once(self) -> None:
+        places = {p: place for p in self.working if (place := self._place(p)) is not None}
+        self._group.reached({p: position for p, (position, _) in places.items()})
+        newest = max((tick for _, tick in places.values()), default=0)
+        for partition, (position, tick) in places.items():
+            labels = (self._role, partition.family, str(partition.number))
+            self._report.set(LAG_TICKS, *labels, value=newest - tick)
+            behind = await self._log.end(partition) - position
+            self._report.set(LAG, *labels, value=max(0, behind))
 
 
 def named(partition: Partition) -> str:

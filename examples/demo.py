@@ -55,8 +55,9 @@ async def introduce(vault: Vault, parties: Sequence[str]) -> None:
             await vault.put(party, PersonalData(name=invented_name(party)))
 
 
-async def _prove(places: Servers) -> tuple[dict[str, bool], bool, list[str]]:
-    app = App(places.backend(), places.dsn, places.deployment)
+async def prove(places: Servers, partitions: int = 1) -> tuple[dict[str, bool], bool, list[str]]:
+    """Both proofs by an `App` that wrote nothing: what holds, whether the chain does, and what does not."""
+    app = App(places.backend(), places.dsn, places.deployment, partitions)
     try:
         await app.open()
         verdicts = await app.verify_decisions()
@@ -79,7 +80,7 @@ async def _run(places: Servers, day: Day, console: Console) -> dict[str, Any]:
             task = progress.add_task("starting", total=len(day.steps), completed=app.drive.passed)
             await live(app, day, lambda title, n: progress.update(task, description=title, completed=n))
             progress.update(task, description="deciding everything again")
-            proofs, chain, problems = await _prove(places)
+            proofs, chain, problems = await prove(places)
         found = await account.gather(app) | {"verified": proofs, "chain": chain}
         vault = open_vault(places.dsn, places.vault_key)
         await introduce(vault, [party.party for place in day.places for party in place.community.parties])

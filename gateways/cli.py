@@ -1,22 +1,17 @@
-"""`gridbook`: ask the slates, explain a bill line, verify, send a wish, on the deployment of a data folder."""
+"""`gridbook`: ask the slates and the log, explain, verify, send a wish, move and keep a deployment's log."""
 
-import asyncio
-import json
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from consumers.limits import DAY_US, WINDOW_US
-from gateways.app import FAILURES, App
-from gateways.door import DoorCommand, InvalidCommand
-from gateways.servers import servers
-from gateways.settings import Settings
+from gateways import cli_log, cli_partition, cli_run, cli_transfer
+from gateways.app import App
+from gateways.cli_dead import dead_commands
+from gateways.door import DoorCommand
+from gateways.terminal import Data, Json, Kafka, Opened, complain, console, on, print_rows
 from gateways.tree import as_tree
 from projections.explain import explain as explain_line
 from projections.families import QUESTIONS
@@ -25,10 +20,18 @@ from projections.view import Question
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 verify_commands = typer.Typer(help="Prove that the record is whole and that everything follows from it.")
 app.add_typer(verify_commands, name="verify")
-
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default: GRIDBOOK_DATA or .gridbook/demo).")]
-Kafka = Annotated[bool, typer.Option("--kafka", help="The deployment's log on Kafka instead of the embedded one.")]
-Json = Annotated[bool, typer.Option("--json", help="Rows as JSON lines, for programs.")]
+app.add_typer(dead_commands, name="dead")
+app.add_typer(cli_partition.app, name="partition")
+app.command("up")(cli_run.up)
+app.command("run")(cli_run.run)
+app.command("topics")(cli_run.topics)
+app.command("why")(cli_log.why)
+app.command("log")(cli_log.log)
+app.command("history")(cli_log.history_of)
+app.command("state")(cli_log.state)
+app.command("export")(cli_transfer.export)
+app.command("import")(cli_transfer.import_log)
+app.command("copy")(cli_transfer.copy_log)
 
 _LIMIT: Final = 50
 _LIMITS: Final = "At most so many rows."
@@ -36,37 +39,11 @@ _WHERE: Final = "name=value, for a view of one thing: it says what it needs."
 _REPEATS: Final = (
     f"An id of your own. Sending it again within {WINDOW_US // DAY_US} days of the deployment's time changes nothing."
 )
-_FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, InvalidCommand)
 
 
 def main() -> None:
     """Entry point of the console script."""
     app()
-
-
-def _on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]], *, run_it: bool = False) -> None:
-    """Runs `work` on the opened (`run_it`: running) deployment; exits with 1 when it or a pipe fails."""
-    settings = Settings()
-    folder = data or settings.data
-
-    async def run() -> bool:
-        with servers(folder, kafka) as places:
-            made = App(places.backend(), places.dsn, places.deployment, settings.partitions)
-            try:
-                await (made.start() if run_it else made.open())
-                return await work(made)
-            finally:
-                await made.close()
-
-    try:
-        if not folder.exists():
-            raise typer.BadParameter(f"{folder} does not exist: run `make demo`, or name a folder with --data")
-        holds = asyncio.run(run())
-    except _FAILURES as failure:
-        _complain(failure)
-        raise typer.Exit(1) from None
-    if not holds:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -86,12 +63,12 @@ def show(
 
     async def ask(made: App) -> bool:
         rows = await made.views(question.sql, parameters)
-        _print_rows(view, [dict(row) for row in rows[:limit]], as_json)
+        print_rows(view, [dict(row) for row in rows[:limit]], as_json)
         if len(rows) > limit and not as_json:
-            _console().print(f"… and more: --limit shows more than {limit}")
+            console().print(f"… and more: --limit shows more than {limit}")
         return True
 
-    _on(data, kafka, ask)
+    on(data, kafka, ask)
 
 
 @app.command()
@@ -107,12 +84,12 @@ def explain(
         try:
             tree = await explain_line(made.views, invoice, line)
         except LookupError as missing:
-            _complain(missing)
+            complain(missing)
             return False
-        _console().print(as_tree(tree))
+        console().print(as_tree(tree))
         return True
 
-    _on(data, kafka, walk)
+    on(data, kafka, walk)
 
 
 @verify_commands.command("decisions")
@@ -128,14 +105,14 @@ def verify_decisions(data: Data = None, kafka: Kafka = False) -> None:
             table.add_row(
                 place, f"{verdict.commands:,}", f"{verdict.records:,}", "whole" if verdict.chain else "BROKEN", same
             )
-        console = _console()
-        console.print(table)
+        screen = console()
+        screen.print(table)
         for verdict in verdicts:
             for note in (*verdict.differences, *verdict.notes):
-                console.print(note, highlight=False, markup=False)
+                screen.print(note, highlight=False, markup=False)
         return all(verdict.holds for verdict in verdicts)
 
-    _on(data, kafka, verify)
+    on(data, kafka, verify, Opened.LOGS)
 
 
 @verify_commands.command("projections")
@@ -145,11 +122,11 @@ def verify_projections(data: Data = None, kafka: Kafka = False) -> None:
     async def verify(made: App) -> bool:
         differing = await made.verify_projections()
         for name, (live, again) in differing.items():
-            _console().print(f"{name}: live {live}, rebuilt {again}", highlight=False)
-        _console().print("every view equals its rebuild" if not differing else f"{len(differing)} views differ")
+            console().print(f"{name}: live {live}, rebuilt {again}", highlight=False)
+        console().print("every view equals its rebuild" if not differing else f"{len(differing)} views differ")
         return not differing
 
-    _on(data, kafka, verify)
+    on(data, kafka, verify)
 
 
 @app.command()
@@ -175,11 +152,11 @@ def send(
             " AND actor = %(actor)s AND family = %(family)s AND partition = %(partition)s ORDER BY seq",
             {"command_id": command_id, "actor": actor, "family": family, "partition": partition.number},
         )
-        _print_rows("answer", [dict(row) for row in rows], False)
+        print_rows("answer", [dict(row) for row in rows], False)
         answers = [row["event"] for row in rows if row["event"] != "CommandRepeated"]
         return answers[-1] not in ("CommandRefused", "CommandSetAside")
 
-    _on(data, kafka, wish, run_it=True)
+    on(data, kafka, wish, Opened.RUNNING)
 
 
 def _parameters(question: Question, where: Sequence[str], limit: int) -> dict[str, Any]:
@@ -192,25 +169,5 @@ def _parameters(question: Question, where: Sequence[str], limit: int) -> dict[st
     return given | ({"limit": limit} if "limit" in question.parameters else {})
 
 
-def _complain(failure: Exception) -> None:
-    Console(stderr=True).print(str(failure), style="bold red", highlight=False, markup=False, soft_wrap=True)
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 1_000)
-
-
-def _print_rows(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row, default=str))
-        return
-    if not rows:
-        _console().print(f"{title}: nothing yet")
-        return
-    table = Table(title=title)
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")  # an id that is cut is no id
-    for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
-    _console().print(table)
+if __name__ == "__main__":
+    main()

@@ -13,27 +13,33 @@ from gateways.app import (
     UnusableFolder,
     find_local_broker,
     find_local_database,
+    is_local,
     kafka_backend,
     postgres_backend,
 )
+from gateways.settings import Settings
 
 _DEPLOYMENT: Final = "deployment"
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where PostgreSQL and (if used) Kafka answer, and the deployment's name."""
+    """Where PostgreSQL and (if used) Kafka answer, and the deployment's name.
+
+    `copies` of a topic are kept, and so many must stand before an append counts.
+    """
 
     dsn: str
     bootstrap: str | None
     deployment: str
     vault_key: Path
+    copies: tuple[int, int] = (1, 1)
 
     def backend(self) -> Backend:
         """The pair of logs."""
         if self.bootstrap is None:
             return postgres_backend(self.dsn, self.deployment)
-        return kafka_backend(self.bootstrap, self.deployment)
+        return kafka_backend(self.bootstrap, self.deployment, self.copies)
 
 
 def deployment_name(folder: Path) -> str:
@@ -55,8 +61,10 @@ def deployment_name(folder: Path) -> str:
 
 
 @contextmanager
-def servers(folder: Path, kafka: bool) -> Iterator[Servers]:
+def servers(folder: Path, kafka: bool, settings: Settings | None = None) -> Iterator[Servers]:
     """Starts (or takes over) what the folder's deployment needs, and ends what it started.
+
+    Without settings the names and copies of a local deployment hold.
 
     Raises:
         UnusableFolder, DatabaseUnreachable, LocalPostgresError, LocalBrokerError: one sentence, what was
@@ -66,12 +74,29 @@ def servers(folder: Path, kafka: bool) -> Iterator[Servers]:
         deployment = deployment_name(folder)
     except OSError as error:
         raise UnusableFolder(f"nothing can be kept in {folder} ({error}): choose another --data") from error
+    if settings is not None and (given := _given(settings, kafka, deployment, folder)) is not None:
+        yield given
+        return
     with ExitStack() as ends:
         database = find_local_database(folder / "postgres")
         ends.callback(database.stop)
-        bootstrap = None
+        bootstrap, copies = None, (1, 1)
         if kafka:
             broker = find_local_broker(folder / "kafka")
             ends.callback(broker.stop)
             bootstrap, deployment = broker.bootstrap, f"{deployment}_kafka"
-        yield Servers(database.dsn, bootstrap, deployment, folder / "vault.key")
+            if settings is not None:
+                copies = settings.copies(is_local(broker))
+        if settings is not None and settings.deployment is not None:
+            deployment = settings.deployment
+        yield Servers(database.dsn, bootstrap, deployment, folder / "vault.key", copies)
+
+
+def _given(settings: Settings, kafka: bool, drawn: str, folder: Path) -> Servers | None:
+    """The servers that the settings name, if nothing has to be started: whether they answer now is no question here,
+    because a process waits for what is gone."""
+    if settings.database_url is None or (kafka and settings.kafka_bootstrap is None):
+        return None
+    deployment = settings.deployment or (f"{drawn}_kafka" if kafka else drawn)
+    bootstrap, copies = (settings.kafka_bootstrap, settings.copies(local_broker=False)) if kafka else (None, (1, 1))
+    return Servers(settings.database_url.get_secret_value(), bootstrap, deployment, folder / "vault.key", copies)

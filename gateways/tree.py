@@ -6,6 +6,7 @@ from typing import Final
 from rich.markup import escape
 from rich.tree import Tree
 
+from gateways.figures import decimal, words
 from projections.explained import ExplainNode
 
 _DIGITS: Final = {"_pico": 12, "_micro": 6}
@@ -33,26 +34,15 @@ def _figure(name: str, value: int, minor_digits: int) -> str:
     if name in _HIDDEN or (name.endswith("_nano_per_kwh") and value == 0):
         return ""
     if name.endswith("_nano_per_kwh"):
-        return f"{_words(name, '_nano_per_kwh')} {_decimal(value, 9)} per kWh"
+        return f"{words(name, '_nano_per_kwh')} {decimal(value, 9)} per kWh"
     if name.endswith("_wh"):
-        return f"{_words(name, '_wh')} {value:,} Wh"
+        return f"{words(name, '_wh')} {value:,} Wh"
     if name.endswith("_at") or name == "valid_from":
         moment = datetime.fromtimestamp(value // 1_000_000, UTC)
-        return f"{_words(name, '_at')} {moment:%Y-%m-%d %H:%M} UTC"
+        return f"{words(name, '_at')} {moment:%Y-%m-%d %H:%M} UTC"
     if name.endswith("_minor"):
-        return f"{_words(name, '_minor')} {_decimal(value, minor_digits)}"
+        return f"{words(name, '_minor')} {decimal(value, minor_digits)}"
     for unit, digits in _DIGITS.items():
         if name.endswith(unit):
-            return f"{_words(name, unit)} {_decimal(value, digits)}"
-    return f"{_words(name, '')} {value:,}"
-
-
-def _words(name: str, unit: str) -> str:
-    return name.removesuffix(unit).replace("_", " ")
-
-
-def _decimal(value: int, digits: int) -> str:
-    """An integer of 10^-digits as a decimal number, exact, without zeros at its end (but two places)."""
-    whole, rest = divmod(abs(value), 10**digits)
-    places = f"{rest:0{digits}}".rstrip("0").ljust(min(2, digits), "0") if digits else ""
-    return f"{'-' if value < 0 else ''}{whole:,}{'.' if places else ''}{places}"
+            return f"{words(name, unit)} {decimal(value, digits)}"
+    return f"{words(name)} {value:,}"

@@ -9,7 +9,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 REBUILT: Final = "_rebuilt"
 """Ends the schema in which a deployment's views are built again; no deployment's own name ends so."""
 
-_TAKEN: Final = frozenset({"log", "vault", "public", "information_schema"})
+_TAKEN: Final = frozenset({"log", "vault", "switchboard", "public", "information_schema"})
 
 
 class InvalidDeployment(ValueError):

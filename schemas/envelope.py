@@ -4,10 +4,9 @@ On the log a record is one Avro record: first field `meta`, then the body's fiel
 family key. In memory envelope and body are apart, so that a decision sees both and mixes nothing.
 """
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from schemas.message import value
+from schemas.message import envelope, value
 from schemas.values import Count, Id, Name, Sequence, TickNumber, TimeUs
 
 Body = TypeVar("Body", covariant=True)
@@ -61,7 +60,7 @@ class FactMeta:
     logic: Count
 
 
-@dataclass(frozen=True, slots=True)
+@envelope
 class Command(Generic[Body]):
     """A wish as it stands on the log."""
 
@@ -70,7 +69,7 @@ class Command(Generic[Body]):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@envelope
 class Recorded(Generic[Body]):
     """A fact as it stands on the log, with the partition that it was read from."""
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from schemas.catalog import MessageType
-from schemas.codec import avro_schema
 from schemas.message import Kind
+from schemas.record_schema import avro_schema
 
 UNITS: Final = ("_wh", "_w", "_nano_per_kwh", "_micro", "_minor", "_ppm", "_percent", "_at", "_us", "_min", "_days")
 """An integer with a physical or monetary meaning ends in its unit (or is an array of such)."""

@@ -44,6 +44,12 @@ def event(cls: type[T]) -> type[T]:
     return _slotted(cls, Kind.EVENT)
 
 
+@dataclass_transform(frozen_default=True)
+def envelope(cls: type[T]) -> type[T]:
+    """A message with what stands around it; never a part of a message, so it has no kind."""
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
 def kind_of(cls: type) -> Kind | None:
     """The kind of a message class, or none for any other class."""
     return getattr(cls, "__message_kind__", None)

@@ -1,12 +1,12 @@
 """The order book of one instrument: price-time priority, read by `decide`, changed by `evolve` alone."""
 
-from bisect import bisect_left, insort
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
-_DEAD_BEFORE_REBUILD = 32
-"""So many filled or cancelled orders may stand in a price level before it is written anew."""
+_DEAD_BEFORE_REBUILD: Final = 32
+"""So many filled or cancelled orders may stand in a side beyond the open ones before it is written anew."""
 
 
 @dataclass(slots=True)
@@ -14,7 +14,8 @@ class Order:
     """An accepted order. `rest_wh` is 0 as soon as nothing of it is open.
 
     `key` is its place on its side of the book: the best key is the highest (a buyer's limit price, a
-    seller's negated one). `exposure_pico_per_wh` is what an open Wh of it counts in the credit rule.
+    seller's negated one). `exposure_pico_per_wh` is what an open Wh of it counts in the credit rule,
+    `committed_pico` what its trades count there until they are settled.
     """
 
     order: str
@@ -28,61 +29,44 @@ class Order:
     rest_wh: int
     expires_at: int | None
     exposure_pico_per_wh: int
-
-
-@dataclass(slots=True)
-class Level:
-    """The orders of one price in the order of their acceptance; `live` of them are open, the first always is."""
-
-    orders: deque[Order]
-    live: int
+    committed_pico: int
 
 
 @dataclass(slots=True)
 class Ladder:
-    """One side of a book: price levels by key; `keys` ascend, so that the best one is the last."""
+    """One side of a book in one row: the best price last and, of one price, the oldest last; `keys` beside it.
+
+    A filled or cancelled order stays in the row until nothing open stands behind it, or until the row is
+    written anew because `dead` of its orders are none any more; the last one is always open.
+    """
 
     keys: list[int] = field(default_factory=list)
-    levels: dict[int, Level] = field(default_factory=dict)
-
-    def crossing(self, worst_key: int, now_at: int) -> Iterator[Order]:
-        """Open orders with a key of at least `worst_key`, best price first, then oldest.
-
-        An order that expired at or before `now_at` is none any more, though the fact may still wait
-        for its slice of `advance`.
-        """
-        for key in reversed(self.keys):
-            if key < worst_key:
-                return
-            for order in self.levels[key].orders:
-                if order.rest_wh and (order.expires_at is None or order.expires_at > now_at):
-                    yield order
+    orders: list[Order] = field(default_factory=list)
+    dead: int = 0
 
     def add(self, order: Order) -> None:
         """Puts an order behind the others of its price."""
-        level = self.levels.get(order.key)
-        if level is None:
-            insort(self.keys, order.key)
-            self.levels[order.key] = Level(deque((order,)), 1)
+        keys = self.keys
+        if not keys or order.key > keys[-1]:
+            keys.append(order.key)
+            self.orders.append(order)
         else:
-            level.orders.append(order)
-            level.live += 1
+            place = bisect_left(keys, order.key)
+            keys.insert(place, order.key)
+            self.orders.insert(place, order)
 
-    def drop(self, order: Order) -> None:
-        """Takes out an order whose `rest_wh` has just become 0; it costs no walk through the book."""
-        level = self.levels[order.key]
-        level.live -= 1
-        if not level.live:
-            del self.levels[order.key]
-            if self.keys[-1] == order.key:
-                self.keys.pop()
-            else:
-                del self.keys[bisect_left(self.keys, order.key)]
-            return
-        while not level.orders[0].rest_wh:
-            level.orders.popleft()
-        if len(level.orders) > 2 * level.live + _DEAD_BEFORE_REBUILD:
-            level.orders = deque(o for o in level.orders if o.rest_wh)
+    def drop_dead(self) -> None:
+        """Says that an order's `rest_wh` has just become 0; it costs no walk through the book."""
+        self.dead += 1
+        orders, keys = self.orders, self.keys
+        while orders and not orders[-1].rest_wh:
+            orders.pop()
+            keys.pop()
+            self.dead -= 1
+        if 2 * self.dead > len(orders) + _DEAD_BEFORE_REBUILD:
+            self.orders = [order for order in orders if order.rest_wh]
+            self.keys = [order.key for order in self.orders]
+            self.dead = 0
 
 
 @dataclass(slots=True)
@@ -94,10 +78,17 @@ class Book:
     resting: int = 0
 
     def crossing(self, buys: bool, limit_price_nano_per_kwh: int, now_at: int) -> Iterator[Order]:
-        """The resting orders that an incoming order could meet, in the order in which it would meet them."""
-        if buys:
-            return self.asks.crossing(-limit_price_nano_per_kwh, now_at)
-        return self.bids.crossing(limit_price_nano_per_kwh, now_at)
+        """The resting orders that an incoming order could meet, in the order in which it would meet them.
+
+        An order that expired at or before `now_at` is none any more, though the fact may still wait
+        for its slice of `advance`.
+        """
+        ladder, worst_key = (self.asks, -limit_price_nano_per_kwh) if buys else (self.bids, limit_price_nano_per_kwh)
+        for order in reversed(ladder.orders):
+            if order.key < worst_key:
+                return
+            if order.rest_wh and (order.expires_at is None or order.expires_at > now_at):
+                yield order
 
     def add(self, order: Order) -> None:
         """Lets an order rest."""
@@ -109,9 +100,9 @@ class Book:
         order.rest_wh = rest_wh
         if not rest_wh:
             self.resting -= 1
-            (self.bids if order.buys else self.asks).drop(order)
+            (self.bids if order.buys else self.asks).drop_dead()
 
     def in_order_of_acceptance(self) -> list[Order]:
         """Every open order; sorts the whole book, for the closing only."""
-        levels = (*self.bids.levels.values(), *self.asks.levels.values())
-        return sorted((o for level in levels for o in level.orders if o.rest_wh), key=lambda o: o.sequence)
+        both = (*self.bids.orders, *self.asks.orders)
+        return sorted((o for o in both if o.rest_wh), key=lambda o: o.sequence)

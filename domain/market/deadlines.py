@@ -21,7 +21,7 @@ def due(state: Market) -> int | None:
     """The next time at which `advance` has something to say; a past one while a closed book is not written out."""
     if state.closing:
         return state.instruments[next(iter(state.closing))].gate_at
-    return state.timers[0].at if state.timers else None
+    return state.timers[0][0] if state.timers else None
 
 
 def advance(state: Market, now: Moment, limit: int) -> Iterable[Timed]:
@@ -38,19 +38,20 @@ def advance(state: Market, now: Moment, limit: int) -> Iterable[Timed]:
         instrument = state.instruments[start]
         _write_out(state, instrument, instrument.book.in_order_of_acceptance(), limit, facts)
     for timer in in_order(state.timers):
-        if timer.at > now.at or len(facts) >= limit:
+        at, kind, number, subject = timer
+        if at > now.at or len(facts) >= limit:
             break
         if is_over(state, timer):
             continue
-        if timer.kind == EXPIRY:
-            order = state.orders[timer.subject]
+        if kind == EXPIRY:
+            order = state.orders[subject]
             gone.add(order.order)
             facts.append(cancelled(state, order, CancelReason.EXPIRED))
-        elif timer.kind == LAPSE:
-            offer = state.negotiations[timer.subject].proposed
+        elif kind == LAPSE:
+            offer = state.negotiations[subject].proposed
             facts.append(ContractLapsed(state.market, offer.contract, offer.seller, offer.buyer))
         else:
-            instrument = state.instruments[timer.number]
+            instrument = state.instruments[number]
             left = [o for o in instrument.book.in_order_of_acceptance() if o.order not in gone]
             interval_min = instrument.rules.interval_min
             facts.append(GateClosed(state.market, instrument.delivery_start_at, interval_min, len(left)))
@@ -60,13 +61,14 @@ def advance(state: Market, now: Moment, limit: int) -> Iterable[Timed]:
 
 def is_over(state: Market, timer: Timer) -> bool:
     """True when what the timer is about came to its end otherwise."""
-    if timer.kind == EXPIRY:
-        order = state.orders.get(timer.subject)
+    _, kind, number, subject = timer
+    if kind == EXPIRY:
+        order = state.orders.get(subject)
         return order is None or not order.rest_wh
-    if timer.kind == LAPSE:
-        negotiation = state.negotiations.get(timer.subject)
+    if kind == LAPSE:
+        negotiation = state.negotiations.get(subject)
         return negotiation is None or not negotiation.waiting
-    instrument = state.instruments.get(timer.number)
+    instrument = state.instruments.get(number)
     return instrument is None or instrument.closed
 
 

@@ -50,18 +50,9 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
     SettleDelivery: (DeliverySettled, CommandRefused),
 }
 
-Wish = (
-    SubmitOrder
-    | CancelOrder
-    | ProposeContract
-    | ApproveContract
-    | AdoptRuleSet
-    | OpenSession
-    | AdmitParticipant
-    | RecordCapability
-    | RecordCredit
-    | SettleDelivery
-)
+Administration = AdoptRuleSet | OpenSession | AdmitParticipant | RecordCapability | RecordCredit | SettleDelivery
+
+Wish = SubmitOrder | CancelOrder | ProposeContract | ApproveContract | Administration
 
 
 def initial(key: str) -> Market:
@@ -72,27 +63,46 @@ def initial(key: str) -> Market:
 def decide(state: Market, command: Command[Any], now: Moment) -> Iterable[Fact]:
     """What was wished for, or the first rule that forbids it (`domain/market/validation.py`)."""
     wish: Wish = command.body
-    refusal = _refusal(state, wish, command.meta.actor, now)
-    if refusal is not None:
-        subject, party = _about(state, wish, command.meta.actor)
-        return (CommandRefused(type(wish).__name__, subject, party, *refusal),)
+    actor = command.meta.actor
+    refusal: Refusal | None
     match wish:
         case SubmitOrder():
-            return trading.submit(state, command, now)
+            instrument = state.instruments.get(wish.delivery_start_at)
+            refusal = validation.refuse_order(state, instrument, wish, actor, now)
+            if refusal is None:
+                assert instrument is not None, "an order for an unknown instrument is refused"
+                return trading.submit(state, instrument, command, now)
         case CancelOrder():
-            return trading.cancel(state, wish)
+            refusal = validation.refuse_cancellation(state, wish, actor, now)
+            if refusal is None:
+                return trading.cancel(state, wish)
         case ProposeContract():
-            return (negotiation.propose(state, command, now),)
+            refusal = validation.refuse_proposal(state, wish, actor, now)
+            if refusal is None:
+                return (negotiation.propose(state, command, now),)
         case ApproveContract():
-            return (negotiation.conclude(state, wish),)
+            refusal = validation.refuse_approval(state, wish, actor, now)
+            if refusal is None:
+                return (negotiation.conclude(state, wish),)
         case _:
-            return (_prepared(state, wish),)
+            refusal = _refuse_administration(state, wish, actor, now)
+            if refusal is None:
+                return (_prepared(state, wish),)
+    subject, party = _about(state, wish, actor)
+    return (CommandRefused(type(wish).__name__, subject, party, *refusal),)
 
 
-def _prepared(
-    state: Market,
-    wish: AdoptRuleSet | OpenSession | AdmitParticipant | RecordCapability | RecordCredit | SettleDelivery,
-) -> Fact:
+def _refuse_administration(state: Market, wish: Administration, actor: str, now: Moment) -> Refusal | None:
+    match wish:
+        case AdoptRuleSet():
+            return validation.refuse_rules(state, wish, actor, now)
+        case OpenSession():
+            return validation.refuse_session(state, wish, actor, now)
+        case _:
+            return validation.refuse_from_policy(state, wish, actor, now)
+
+
+def _prepared(state: Market, wish: Administration) -> Fact:
     market = state.market
     match wish:
         case AdoptRuleSet():
@@ -113,24 +123,6 @@ def _prepared(
             return DeliverySettled(market, wish.from_at, wish.to_at)
         case _:
             assert_never(wish)
-
-
-def _refusal(state: Market, wish: Wish, actor: str, now: Moment) -> Refusal | None:
-    match wish:
-        case SubmitOrder():
-            return validation.refuse_order(state, wish, actor, now)
-        case CancelOrder():
-            return validation.refuse_cancellation(state, wish, actor, now)
-        case ProposeContract():
-            return validation.refuse_proposal(state, wish, actor, now)
-        case ApproveContract():
-            return validation.refuse_approval(state, wish, actor, now)
-        case AdoptRuleSet():
-            return validation.refuse_rules(state, wish, actor, now)
-        case OpenSession():
-            return validation.refuse_session(state, wish, actor, now)
-        case _:
-            return validation.refuse_from_policy(state, wish, actor, now)
 
 
 def _about(state: Market, wish: Wish, actor: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from heapq import heappush
-from typing import assert_never
+from typing import Final, assert_never
 
 from domain.market.book import Order
 from domain.market.capability import use
@@ -17,7 +17,7 @@ from domain.market.state import (
     Session,
     starts,
 )
-from domain.market.timers import EXPIRY, GATE, LAPSE, Timer
+from domain.market.timers import EXPIRY, GATE, LAPSE
 from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
@@ -55,24 +55,44 @@ Fact = (
     | CommandRefused
 )
 
+_BUY: Final = Side.BUY  # an enum finds its members by name, every time
+
 
 def apply(state: Market, fact: Fact) -> None:
     """Changes the state by one fact; the frequent ones stand first."""
+    if isinstance(fact, OrderAccepted):
+        _accepted(state, fact)
+    elif isinstance(fact, TradeMade):
+        _traded(state, fact)
+    elif isinstance(fact, ContractConcluded):
+        if fact.trade is None:  # else its trade has changed everything
+            _concluded(state, fact)
+    elif isinstance(fact, OrderCancelled):
+        _cancelled(state, (fact.order,))
+    else:
+        _apply_seldom(state, fact)
+
+
+def _apply_seldom(
+    state: Market,
+    fact: OrdersCancelled
+    | GateClosed
+    | ContractProposed
+    | ContractLapsed
+    | DeliverySettled
+    | CreditRecorded
+    | CapabilityRecorded
+    | ParticipantAdmitted
+    | SessionOpened
+    | RuleSetAdopted
+    | CommandRefused,
+) -> None:
     match fact:
-        case OrderAccepted():
-            _accepted(state, fact)
-        case TradeMade():
-            _traded(state, fact)
-        case ContractConcluded():
-            if fact.trade is None:
-                _concluded(state, fact)
-        case OrderCancelled():
-            _cancelled(state, (fact.order,))
+        case CommandRefused():
+            pass
         case OrdersCancelled():
             _cancelled(state, fact.orders)
             _written_out(state, state.instruments[fact.delivery_start_at])
-        case CommandRefused():
-            pass
         case GateClosed():
             _closed(state, fact)
         case ContractProposed():
@@ -81,15 +101,6 @@ def apply(state: Market, fact: Fact) -> None:
             _lapsed(state, fact)
         case DeliverySettled():
             _settled(state, fact)
-        case _:
-            _prepared(state, fact)
-
-
-def _prepared(
-    state: Market,
-    fact: RuleSetAdopted | SessionOpened | ParticipantAdmitted | CapabilityRecorded | CreditRecorded,
-) -> None:
-    match fact:
         case RuleSetAdopted():
             state.versions = fact.version
             state.rules = [v for v in state.rules if v.effective_from < fact.effective_from]
@@ -107,30 +118,19 @@ def _prepared(
             assert_never(fact)
 
 
-def _opened(state: Market, fact: SessionOpened) -> None:
-    rules = next(v.rules for v in state.rules if v.version == fact.rules_version)
-    listed = starts(fact.first_start_at, fact.interval_min, fact.intervals)
-    state.sessions.append(Session(listed.start, listed.stop))
-    for start in listed:
-        opens_at = start - rules.opening_lead_min * MINUTE_US
-        gate_at = start - rules.gate_lead_min * MINUTE_US
-        state.instruments[start] = Instrument(start, fact.rules_version, rules, opens_at, gate_at)
-        heappush(state.timers, Timer(gate_at, GATE, start, ""))
-
-
 def _accepted(state: Market, fact: OrderAccepted) -> None:
     instrument = state.instruments[fact.delivery_start_at]
-    price, quantity_wh = fact.limit_price_nano_per_kwh, fact.quantity_wh
-    buys = fact.side is Side.BUY
+    order_id, party, price, quantity_wh = fact.order, fact.party, fact.limit_price_nano_per_kwh, fact.quantity_wh
+    buys = fact.side is _BUY
     if buys:
         key, exposure = price, bought_pico_per_wh(price)
     else:
         key, exposure = -price, sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
         use(instrument.used_wh, fact.connection, quantity_wh)
-    state.orders[fact.order] = order = Order(
-        fact.order,
+    order = Order(
+        order_id,
         fact.sequence,
-        fact.party,
+        party,
         fact.connection,
         fact.delivery_start_at,
         buys,
@@ -139,14 +139,16 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
         quantity_wh,
         fact.expires_at,
         exposure,
+        0,
     )
+    state.orders[order_id] = order
     state.sequence = fact.sequence
     # An order that is about to trade or to be cancelled rests here until the next fact of its decision.
     instrument.book.add(order)
-    instrument.orders.append(fact.order)
-    state.account(fact.party).exposure_pico += quantity_wh * exposure
+    instrument.orders.append(order_id)
+    state.account(party).exposure_pico += quantity_wh * exposure
     if fact.expires_at is not None:
-        heappush(state.timers, Timer(fact.expires_at, EXPIRY, fact.sequence, fact.order))
+        heappush(state.timers, (fact.expires_at, EXPIRY, fact.sequence, order_id))
 
 
 def _traded(state: Market, fact: TradeMade) -> None:
@@ -154,17 +156,32 @@ def _traded(state: Market, fact: TradeMade) -> None:
     price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
     bought = quantity_wh * bought_pico_per_wh(price)
     sold = quantity_wh * sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
-    for order_id, rest_wh, exposure in (
-        (fact.buy_order, fact.buy_rest_wh, bought),
-        (fact.sell_order, fact.sell_rest_wh, sold),
-    ):
-        order = state.orders[order_id]
-        released = quantity_wh * order.exposure_pico_per_wh
-        state.account(order.party).exposure_pico += exposure - released
-        _commit(instrument, order.party, exposure)
-        instrument.book.reduce(order, rest_wh)
+    _filled(state, instrument, state.orders[fact.buy_order], quantity_wh, bought, fact.buy_rest_wh)
+    _filled(state, instrument, state.orders[fact.sell_order], quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.used_wh, fact.buyer_connection, -quantity_wh)
-    forget_what_is_over(state)
+
+
+def _filled(
+    state: Market, instrument: Instrument, order: Order, quantity_wh: int, exposure_pico: int, rest_wh: int
+) -> None:
+    """So much of the order counts as a trade now, and no longer as open."""
+    account = state.accounts[order.party]
+    account.exposure_pico += exposure_pico - quantity_wh * order.exposure_pico_per_wh
+    order.committed_pico += exposure_pico
+    instrument.book.reduce(order, rest_wh)
+    if not rest_wh and order.expires_at is not None:
+        forget_what_is_over(state)
+
+
+def _opened(state: Market, fact: SessionOpened) -> None:
+    rules = next(v.rules for v in state.rules if v.version == fact.rules_version)
+    listed = starts(fact.first_start_at, fact.interval_min, fact.intervals)
+    state.sessions.append(Session(listed.start, listed.stop))
+    for start in listed:
+        opens_at = start - rules.opening_lead_min * MINUTE_US
+        gate_at = start - rules.gate_lead_min * MINUTE_US
+        state.instruments[start] = Instrument(start, fact.rules_version, rules, opens_at, gate_at)
+        heappush(state.timers, (gate_at, GATE, start, ""))
 
 
 def _cancelled(state: Market, orders: Sequence[str]) -> None:
@@ -175,7 +192,8 @@ def _cancelled(state: Market, orders: Sequence[str]) -> None:
         if not order.buys:
             use(instrument.used_wh, order.connection, -order.rest_wh)
         instrument.book.reduce(order, 0)
-    forget_what_is_over(state)
+    if state.timers:
+        forget_what_is_over(state)
 
 
 def _closed(state: Market, fact: GateClosed) -> None:
@@ -205,7 +223,7 @@ def _proposed(state: Market, fact: ContractProposed) -> None:
     whole_wh = sum(fact.quantity_wh)
     state.account(fact.buyer).exposure_pico += whole_wh * bought
     state.account(fact.seller).exposure_pico += whole_wh * sold
-    heappush(state.timers, Timer(fact.lapses_at, LAPSE, state.proposals, fact.contract))
+    heappush(state.timers, (fact.lapses_at, LAPSE, state.proposals, fact.contract))
 
 
 def _concluded(state: Market, fact: ContractConcluded) -> None:
@@ -235,6 +253,10 @@ def _settled(state: Market, fact: DeliverySettled) -> None:
     state.sessions = [s for s in state.sessions if s.to_at > fact.to_at]
     for start in [s for s in state.instruments if fact.from_at <= s < fact.to_at]:
         instrument = state.instruments[start]
+        for order_id in instrument.orders:
+            order = state.orders[order_id]
+            state.account(order.party).exposure_pico -= order.committed_pico
+            order.committed_pico = 0
         for party, exposure in instrument.committed_pico.items():
             state.account(party).exposure_pico -= exposure
         instrument.committed_pico.clear()

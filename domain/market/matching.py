@@ -9,6 +9,11 @@ from schemas.market.events import CancelReason, Restriction, SelfTradeMode
 MAX_MEETINGS: Final = 400
 """Resting orders that one order may meet; a decision is two facts for each, and a few."""
 
+# An enum finds its members by name, every time: what every order asks for is looked up once.
+_SELF_TRADES: Final = SelfTradeMode.OFF
+_CANCEL_NEWEST: Final = SelfTradeMode.CANCEL_NEWEST
+_RESTS: Final = Restriction.NONE
+
 
 @dataclass(slots=True)
 class Matching:
@@ -38,18 +43,23 @@ def match(
 
     Fill-or-kill needs no walk of its own: the whole walk is a plan, and one that does not fill the
     order is thrown away, with the cancellations that self-trade prevention would have made.
+
+    The walk is that of `Book.crossing`, written out: every order comes by here, and most meet nobody.
     """
     meetings: list[tuple[Order, int]] = []
     rest = quantity_wh
     ending: CancelReason | None = None
-    for resting in book.crossing(buys, limit_price_nano_per_kwh, now_at):
-        if not rest:
+    ladder, worst_key = (book.asks, -limit_price_nano_per_kwh) if buys else (book.bids, limit_price_nano_per_kwh)
+    for resting in reversed(ladder.orders):
+        if resting.key < worst_key or not rest:
             break
+        if not resting.rest_wh or (resting.expires_at is not None and resting.expires_at <= now_at):
+            continue
         if len(meetings) == MAX_MEETINGS:
             ending = CancelReason.MATCH_LIMIT
             break
-        if resting.party == party and self_trade is not SelfTradeMode.OFF:
-            if self_trade is SelfTradeMode.CANCEL_NEWEST:
+        if resting.party == party and self_trade is not _SELF_TRADES:
+            if self_trade is _CANCEL_NEWEST:
                 ending = CancelReason.SELF_TRADE
                 break
             meetings.append((resting, 0))
@@ -57,8 +67,9 @@ def match(
         filled = min(rest, resting.rest_wh)
         rest -= filled
         meetings.append((resting, filled))
-    if rest and restriction is Restriction.FOK:
-        return Matching([], quantity_wh, CancelReason.FOK_UNFILLABLE)
-    if rest and restriction is Restriction.IOC and ending is None:
-        ending = CancelReason.IOC_REST
+    if rest and restriction is not _RESTS:
+        if restriction is Restriction.FOK:
+            return Matching([], quantity_wh, CancelReason.FOK_UNFILLABLE)
+        if ending is None:
+            ending = CancelReason.IOC_REST
     return Matching(meetings, rest, ending)

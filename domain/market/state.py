@@ -27,9 +27,10 @@ class RulesVersion:
 class Instrument:
     """One delivery interval as it is traded.
 
-    `used_wh` is the capability rule's sum per connection, `committed_pico` what concluded purchases and
-    sales count per party in the credit rule until they are settled, `orders` and `contracts` what is
-    forgotten together with it (of a contract over several intervals: with the first).
+    `used_wh` is the capability rule's sum per connection, `committed_pico` what negotiated purchases and
+    sales count per party in the credit rule until they are settled (traded ones: `Order.committed_pico`),
+    `orders` and `contracts` what is forgotten together with it (of a contract over several intervals: with
+    the first).
     """
 
     delivery_start_at: int

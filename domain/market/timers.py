@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import Final
 
 EXPIRY: Final = 0
 LAPSE: Final = 1
@@ -10,13 +10,9 @@ GATE: Final = 2
 """Kinds of timers. At one time orders expire first, then proposals lapse, then gates close."""
 
 
-class Timer(NamedTuple):
-    """Something is due at `at`. `number` orders what is due together: sequence, number of proposal, start."""
-
-    at: int
-    kind: int
-    number: int
-    subject: str
+Timer = tuple[int, int, int, str]
+"""(at, kind, number, subject): something is due at `at`. `number` orders what is due together: sequence, number of
+proposal, start."""
 
 
 def in_order(heap: list[Timer]) -> Iterator[Timer]:

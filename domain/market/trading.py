@@ -1,8 +1,8 @@
 """Orders: what a lawful one leads to, and taking one back."""
 
-from itertools import count
+from typing import Final
 
-from domain.identity import born_id
+from domain.identity import birthplace, born
 from domain.market.book import Order
 from domain.market.deadlines import cancelled
 from domain.market.matching import match
@@ -12,22 +12,24 @@ from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import CancelReason, ContractConcluded, OrderAccepted, OrderCancelled, TradeMade
 from schemas.values import Side
 
+# An enum finds its members by name, every time: what every order asks for is looked up once.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+
 OrderFact = OrderAccepted | TradeMade | ContractConcluded | OrderCancelled
 
 
-def submit(state: Market, command: Command[SubmitOrder], now: Moment) -> list[OrderFact]:
+def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder], now: Moment) -> list[OrderFact]:
     """Accepts a checked order and says at once what becomes of it.
 
     Each trade is followed by its contract: an order in the book carries its owner's consent (domain
     rules §10). The order is born with n = 0, trades and contracts count on in turn.
     """
-    wish = command.body
-    instrument = state.instruments[wish.delivery_start_at]
-    rules = instrument.rules
-    buys = wish.side is Side.BUY
+    wish, rules = command.body, instrument.rules
+    ids = birthplace(FAMILY, command)
     accepted = OrderAccepted(
         state.market,
-        born_id(FAMILY, command, 0),
+        born(ids, 0),
         state.sequence + 1,
         wish.party,
         wish.connection,
@@ -42,7 +44,7 @@ def submit(state: Market, command: Command[SubmitOrder], now: Moment) -> list[Or
     plan = match(
         instrument.book,
         wish.party,
-        buys,
+        wish.side is _BUY,
         wish.quantity_wh,
         wish.limit_price_nano_per_kwh,
         wish.restriction,
@@ -50,17 +52,16 @@ def submit(state: Market, command: Command[SubmitOrder], now: Moment) -> list[Or
         now.at,
     )
     facts: list[OrderFact] = [accepted]
-    rest_wh = wish.quantity_wh
-    numbers = count(1)
+    rest_wh, n = wish.quantity_wh, 0
     for resting, quantity_wh in plan.meetings:
         if not quantity_wh:
             facts.append(cancelled(state, resting, CancelReason.SELF_TRADE))
             continue
         rest_wh -= quantity_wh
-        trade_id = born_id(FAMILY, command, next(numbers))
-        trade = _trade(accepted, resting, trade_id, quantity_wh, rest_wh)
+        trade = _trade(accepted, resting, born(ids, n + 1), quantity_wh, rest_wh)
+        n += 2
         facts.append(trade)
-        facts.append(_contract(instrument, trade, born_id(FAMILY, command, next(numbers))))
+        facts.append(_contract(instrument, trade, born(ids, n)))
     if plan.rest_wh and plan.ending is not None:
         facts.append(
             OrderCancelled(
@@ -85,7 +86,7 @@ def _trade(incoming: OrderAccepted, resting: Order, trade: str, quantity_wh: int
     """At the resting order's price, whoever is the aggressor."""
     resting_rest_wh = resting.rest_wh - quantity_wh
     price = resting.limit_price_nano_per_kwh
-    if incoming.side is Side.BUY:
+    if incoming.side is _BUY:
         return TradeMade(
             incoming.market,
             trade,
@@ -97,7 +98,7 @@ def _trade(incoming: OrderAccepted, resting: Order, trade: str, quantity_wh: int
             resting.party,
             incoming.connection,
             resting.connection,
-            Side.BUY,
+            _BUY,
             quantity_wh,
             price,
             rest_wh,
@@ -114,7 +115,7 @@ def _trade(incoming: OrderAccepted, resting: Order, trade: str, quantity_wh: int
         incoming.party,
         resting.connection,
         incoming.connection,
-        Side.SELL,
+        _SELL,
         quantity_wh,
         price,
         resting_rest_wh,

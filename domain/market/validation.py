@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from domain.market.capability import capability_wh, used_wh
 from domain.market.exposure import bought_pico_per_wh, exposed_micro, fits, sold_pico_per_wh
-from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
+from domain.market.state import MAX_INTERVALS, Connection, Instrument, Market, starts
 from schemas.actors import POLICY
 from schemas.envelope import Moment
 from schemas.market.commands import (
@@ -38,6 +38,7 @@ MAX_LEAD_MIN: Final = 366 * 1440
 """The earliest opening before delivery."""
 
 _MINUTES_PER_DAY: Final = 1440
+_SELL: Final = Side.SELL  # an enum finds its members by name, every time
 
 
 class Refusal(NamedTuple):
@@ -48,58 +49,45 @@ class Refusal(NamedTuple):
     found: int = 0
 
 
-def refuse_order(state: Market, wish: SubmitOrder, actor: str, now: Moment) -> Refusal | None:
-    """The first broken rule of an order."""
-    return (
-        _order_standing(state, wish, actor, now)
-        or _order_terms(state.instruments[wish.delivery_start_at], wish, now)
-        or _order_limits(state, wish)
-    )
-
-
-def _order_standing(state: Market, wish: SubmitOrder, actor: str, now: Moment) -> Refusal | None:
+def refuse_order(  # noqa: PLR0911  (one rule after the other, in the order of the checks)
+    state: Market, instrument: Instrument | None, wish: SubmitOrder, actor: str, now: Moment
+) -> Refusal | None:
+    """The first broken rule of an order for this instrument (none: there is no such one)."""
+    party, at = wish.party, now.at
     if not state.rules:
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
-    if actor != wish.party:
+    if actor != party:
         return Refusal(MarketRefusal.NOT_AUTHORISED)
-    instrument = state.instruments.get(wish.delivery_start_at)
     if instrument is None:
         return Refusal(MarketRefusal.INSTRUMENT_UNKNOWN, 0, wish.delivery_start_at)
-    if now.at < instrument.opens_at:
-        return Refusal(MarketRefusal.NOT_OPEN, instrument.opens_at, now.at)
-    if instrument.closed or now.at >= instrument.gate_at:
-        return Refusal(MarketRefusal.GATE_CLOSED, instrument.gate_at, now.at)
-    if wish.party not in state.participants:
+    if at < instrument.opens_at:
+        return Refusal(MarketRefusal.NOT_OPEN, instrument.opens_at, at)
+    if instrument.closed or at >= instrument.gate_at:
+        return Refusal(MarketRefusal.GATE_CLOSED, instrument.gate_at, at)
+    if party not in state.participants:
         return Refusal(MarketRefusal.PARTICIPANT_UNKNOWN)
     connection = state.connections.get(wish.connection)
-    if connection is None or connection.party != wish.party:
+    if connection is None or connection.party != party:
         return Refusal(MarketRefusal.CONNECTION_UNKNOWN)
-    if wish.side is Side.SELL and not connection.verified:
+    sells = wish.side is _SELL
+    if sells and not connection.verified:
         return Refusal(MarketRefusal.RESOURCE_NOT_VERIFIED)
-    return None
-
-
-def _order_terms(instrument: Instrument, wish: SubmitOrder, now: Moment) -> Refusal | None:
-    rules, expires_at = instrument.rules, wish.expires_at
-    refusal = _quantity(rules, wish.quantity_wh) or _price(rules, wish.limit_price_nano_per_kwh)
-    if refusal is not None or expires_at is None:
-        return refusal
-    if expires_at <= now.at:
-        return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, now.at, expires_at)
-    if expires_at > instrument.gate_at:
-        return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
-    return None
-
-
-def _order_limits(state: Market, wish: SubmitOrder) -> Refusal | None:
-    instrument = state.instruments[wish.delivery_start_at]
-    price = wish.limit_price_nano_per_kwh
-    if wish.side is Side.BUY:
-        return _credit(state, wish.party, wish.quantity_wh * bought_pico_per_wh(price))
-    assumed = instrument.rules.assumed_price_nano_per_kwh
-    return _capability(state, instrument, wish.connection, wish.quantity_wh) or _credit(
-        state, wish.party, wish.quantity_wh * sold_pico_per_wh(price, assumed)
-    )
+    rules, quantity_wh, price = instrument.rules, wish.quantity_wh, wish.limit_price_nano_per_kwh
+    if (broken := _quantity(rules, quantity_wh)) is not None:
+        return broken
+    if (broken := _price(rules, price)) is not None:
+        return broken
+    expires_at = wish.expires_at
+    if expires_at is not None:
+        if expires_at <= at:
+            return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, at, expires_at)
+        if expires_at > instrument.gate_at:
+            return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
+    if not sells:
+        return _credit(state, party, quantity_wh * bought_pico_per_wh(price))
+    if (broken := _capability(connection, instrument, wish.connection, quantity_wh)) is not None:
+        return broken
+    return _credit(state, party, quantity_wh * sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh))
 
 
 def _quantity(rules: RuleSet, quantity_wh: int) -> Refusal | None:
@@ -122,8 +110,8 @@ def _price(rules: RuleSet, price: int) -> Refusal | None:
     return None
 
 
-def _capability(state: Market, instrument: Instrument, connection: str, quantity_wh: int) -> Refusal | None:
-    limit = capability_wh(state.connections[connection].injection_w, instrument.rules.interval_min)
+def _capability(held: Connection, instrument: Instrument, connection: str, quantity_wh: int) -> Refusal | None:
+    limit = capability_wh(held.injection_w, instrument.rules.interval_min)
     found = used_wh(instrument.used_wh, connection) + quantity_wh
     return Refusal(MarketRefusal.CAPABILITY_EXCEEDED, limit, found) if found > limit else None
 
@@ -218,8 +206,9 @@ def _proposal_terms(wish: ProposeContract, rules: RuleSet) -> Refusal | None:
 
 
 def _proposal_limits(state: Market, wish: ProposeContract, listed: Sequence[Instrument]) -> Refusal | None:
+    sells = state.connections[wish.seller_connection]
     for instrument, quantity_wh in zip(listed, wish.quantity_wh, strict=True):
-        refusal = _capability(state, instrument, wish.seller_connection, quantity_wh)
+        refusal = _capability(sells, instrument, wish.seller_connection, quantity_wh)
         if refusal is not None:
             return refusal
     whole_wh, price = sum(wish.quantity_wh), wish.price_nano_per_kwh

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from consumers.ports import Fenced, LogUnavailable, Partition
+from consumers.ports import Fenced, LogDiffers, LogUnavailable, Partition
 from infra.deployment import NAME, checked
 
 Kind = Literal["commands", "events"]
 
 
-class PartitionsDiffer(LogUnavailable):
+class PartitionsDiffer(LogDiffers):
     """A family stands on the log with another number of partitions: the number is part of the record."""
 
 

@@ -14,7 +14,7 @@ from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
 from infra.kafka.connection import REQUEST_TIMEOUT_MS
 from infra.kafka.producer import MortalProducer, build_batches, check_size
 from infra.kafka.reader import Reader
-from infra.kafka.topics import TopicSettings, create_topics, partition_counts
+from infra.kafka.topics import UNREPLICATED, Topic, TopicSettings, create_topics, partition_counts
 
 _FEW: Final = 8
 
@@ -25,13 +25,13 @@ class KafkaCommandLog:
     Args:
         bootstrap: `host:port`, several divided by commas.
         deployment: the first part of every topic.
-        settings: how topics are made and what existing ones must be.
+        settings: how topics are made, and what existing ones must be at least.
     """
 
-    def __init__(self, bootstrap: str, deployment: str, settings: TopicSettings | None = None) -> None:
+    def __init__(self, bootstrap: str, deployment: str, settings: TopicSettings = UNREPLICATED) -> None:
         self._bootstrap = bootstrap
         self._name = f"{deployment}.commands"
-        self._settings = settings or TopicSettings()
+        self._settings = settings
         self._reader = Reader(bootstrap, self._name)
         self.producer: MortalProducer | None = None
         self._starting = asyncio.Lock()
@@ -56,7 +56,7 @@ class KafkaCommandLog:
         Raises:
             TopicRefused: a topic exists with other settings or another number of partitions.
         """
-        topics = {self._reader.topic(family): n for family, n in partition_counts(partitions).items()}
+        topics = [Topic(self._reader.topic(family), n) for family, n in partition_counts(partitions).items()]
         await create_topics(self._reader.client, topics, self._settings)
 
     async def send(self, commands: Sequence[tuple[Partition, NewRecord]], deadline: float) -> None:

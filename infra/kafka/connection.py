@@ -32,6 +32,7 @@ Item = TypeVar("Item")
 CONNECT_SECONDS: Final = 9.0
 REQUEST_TIMEOUT_MS: Final = 3_000
 READ_COMMITTED: Final = 1
+_METADATA_MS: Final = 300_000  # errors ask at once
 _LATEST: Final = -1
 _FETCH_BYTES: Final = 32 * 1024 * 1024
 _PARTITION_FETCH_BYTES: Final = 2 * 1024 * 1024  # a whole batch always fits (`topics.MAX_BATCH_BYTES`)
@@ -61,8 +62,19 @@ def quiet_library() -> None:
         logger.setLevel(logging.CRITICAL + 1)
 
 
-async def connect(bootstrap: str, name: str, seconds: float = CONNECT_SECONDS) -> AIOKafkaClient:
+async def connect(
+    bootstrap: str,
+    name: str,
+    seconds: float = CONNECT_SECONDS,
+    request_timeout_ms: int = REQUEST_TIMEOUT_MS,
+    metadata_max_age_ms: int = _METADATA_MS,
+) -> AIOKafkaClient:
     """A client whose brokers answer.
+
+    Args:
+        seconds: for the first answer.
+        request_timeout_ms: how long silence is waited for.
+        metadata_max_age_ms: who leads what is asked at least so often.
 
     Raises:
         KafkaUnreachable: after `seconds` at the latest, in one sentence.
@@ -71,7 +83,8 @@ async def connect(bootstrap: str, name: str, seconds: float = CONNECT_SECONDS) -
     client = AIOKafkaClient(
         bootstrap_servers=bootstrap,
         client_id=name,
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        request_timeout_ms=request_timeout_ms,
+        metadata_max_age_ms=metadata_max_age_ms,
         retry_backoff_ms=50,
     )
     try:

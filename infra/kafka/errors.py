@@ -1,6 +1,6 @@
 """What goes wrong with Kafka, in our words; a broken pipe is `LogUnavailable`, whatever the cause."""
 
-from consumers.ports import LogUnavailable
+from consumers.ports import LogDiffers, LogUnavailable
 
 
 class KafkaUnreachable(LogUnavailable):
@@ -14,7 +14,7 @@ class PositionOutOfLog(LogUnavailable):
     """
 
 
-class TopicRefused(LogUnavailable):
+class TopicRefused(LogDiffers):
     """A topic exists and is not the one that was asked for. The message says what differs and what to do."""
 
 

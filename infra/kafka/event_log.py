@@ -8,7 +8,7 @@ from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
 from infra.kafka.errors import RecordTooLarge
 from infra.kafka.producer import TRANSACTION_TIMEOUT_MS, TransactionalProducer
 from infra.kafka.reader import Reader
-from infra.kafka.topics import TopicSettings, create_topics, partition_counts
+from infra.kafka.topics import UNREPLICATED, Topic, TopicSettings, create_topics, partition_counts
 
 _MAX_DEADLINE: Final = TRANSACTION_TIMEOUT_MS / 1000 - 2
 
@@ -69,13 +69,13 @@ class KafkaEventLog:
     Args:
         bootstrap: `host:port`, several divided by commas.
         deployment: the first part of every topic and transactional id.
-        settings: how topics are made and what existing ones must be.
+        settings: how topics are made, and what existing ones must be at least.
     """
 
-    def __init__(self, bootstrap: str, deployment: str, settings: TopicSettings | None = None) -> None:
+    def __init__(self, bootstrap: str, deployment: str, settings: TopicSettings = UNREPLICATED) -> None:
         self._bootstrap = bootstrap
         self._deployment = deployment
-        self._settings = settings or TopicSettings()
+        self._settings = settings
         self._reader = Reader(bootstrap, f"{deployment}.events")
         self._owners: list[KafkaOwner] = []
 
@@ -99,7 +99,7 @@ class KafkaEventLog:
         Raises:
             TopicRefused: a topic exists with other settings or another number of partitions.
         """
-        topics = {self._reader.topic(family): n for family, n in partition_counts(partitions).items()}
+        topics = [Topic(self._reader.topic(family), n) for family, n in partition_counts(partitions).items()]
         await create_topics(self._reader.client, topics, self._settings)
 
     async def claim(self, partition: Partition) -> KafkaOwner:

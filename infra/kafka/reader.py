@@ -80,7 +80,7 @@ class Stretch:
 
 
 class Reader:
-    """Reads any number of partitions over three connections to each broker; calls may run in parallel.
+    """Reads any number of partitions over a few connections to each broker; calls may run in parallel.
 
     Args:
         bootstrap: `host:port`, several divided by commas.
@@ -144,9 +144,7 @@ class Reader:
 
     async def shown(self, partition: Partition, position: int) -> None:
         """Returns when the end is beyond `position`: the markers of a commit follow it a moment later."""
-        while True:
-            if await self.end(partition) > position:
-                return
+        while await self.end(partition) <= position:
             await asyncio.sleep(_MARKER_SECONDS)
 
     async def wait(self, partition: Partition, position: int, timeout: float) -> bool:
@@ -159,8 +157,9 @@ class Reader:
         key = (self.where(partition), position)
         if key in self._stretches:
             return True
+        told = await self._watch.wait(key, timeout) if timeout > 0 else None
         # "No" is a promise too: a poll that is still at the broker when the time is up has said nothing.
-        return await self._watch.wait(key, timeout) or await self.end(partition) > position
+        return await self.end(partition) > position if told is None else told
 
     # ------------------------------------------------------------------ one question
 

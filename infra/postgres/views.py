@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg import sql
@@ -13,11 +13,13 @@ from psycopg.rows import dict_row
 from consumers.ports import Partition
 from consumers.project import NewRow, Reached
 from infra.deployment import REBUILT, checked
+from infra.postgres.rows import Refused, copy_rows, quoted, teach, trusted
 from projections.view import Mode, SqlView, View
 
 _POSITIONS: Final = "reached"
 _HINTS: Final = "reader_positions"
 _FACT_COLUMNS: Final = {"partition": "integer", "seq": "bigint", "tick": "bigint", "at": "bigint"}
+_ROW_COLUMN: Final = {"row": "integer"}
 _RUNTIME: Final = (
     f"CREATE TABLE {_POSITIONS} (family text, partition integer, position bigint NOT NULL,"
     " complete_tick bigint NOT NULL, PRIMARY KEY (family, partition))",
@@ -33,10 +35,6 @@ class ViewsUnavailable(RuntimeError):
     Nothing of it stands, unless it was the answer to its COMMIT that was lost: `reached` tells. Project again from
     there.
     """
-
-
-class _Refused(psycopg.Error):
-    """We refuse what PostgreSQL would do; the transaction ends as with its own errors."""
 
 
 class PostgresViews:
@@ -130,7 +128,7 @@ class PostgresViews:
         """
         tables = " UNION ALL ".join(
             f"SELECT '{name}' AS name, count(*) AS n, coalesce(sum(hashtextextended(t::text, 0)), 0) AS hashes"
-            f" FROM {_quoted(name)} AS t"
+            f" FROM {quoted(name)} AS t"
             for name in self._views
         )
         return {row["name"]: f"{row['n']} {row['hashes']}" for row in await self(tables, {})}
@@ -150,8 +148,9 @@ class PostgresViews:
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(
-                self._dsn, row_factory=dict_row, options=f"-c search_path={_quoted(self._schema)}"
+                self._dsn, row_factory=dict_row, options=f"-c search_path={quoted(self._schema)}"
             )
+            teach(self._connection)
             self._temps.clear()
         return self._connection
 
@@ -178,14 +177,14 @@ class PostgresViews:
             cursor.execute(sql.SQL("CREATE SCHEMA {}").format(name))
             cursor.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, self._definition))
             for statement in self._ddl:
-                cursor.execute(_trusted(statement))
+                cursor.execute(trusted(statement))
 
     def _look(self) -> None:
         connection = self._connected()
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute(f"SELECT {_MADE_BY} AS made_by", {"schema": self._schema})
             if cursor.fetchall() != [{"made_by": self._definition}]:
-                raise _Refused(
+                raise Refused(
                     "there are none, or they were made by another release: run `make demo` or `gridbook send`,"
                     " which project the log again"
                 )
@@ -196,13 +195,13 @@ class PostgresViews:
             (self._schema, f"{self._schema}.{_HINTS}"),
         )
         if cursor.rowcount:
-            raise _Refused("the schema holds tables that are not Gridbook's: choose another deployment name")
+            raise Refused("the schema holds tables that are not Gridbook's: choose another deployment name")
         cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self._schema)))
 
     def _ask(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         connection = self._connected()
         with connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(_trusted(sql), parameters)
+            cursor.execute(trusted(sql), parameters)
             return cursor.fetchall()
 
     def _apply(self, rows: Mapping[str, Sequence[NewRow]], reached: Mapping[Partition, Reached]) -> None:
@@ -239,31 +238,30 @@ class PostgresViews:
             },
         )
         if cursor.rowcount != len(reached):
-            raise _Refused(
+            raise Refused(
                 "another projector is further, or a release with other views began them again: only one may project"
             )
 
     def _add(self, cursor: psycopg.Cursor[Any], view: View, added: Sequence[NewRow]) -> None:
-        names = list(view.columns)
         if view.mode is Mode.HISTORY:
-            columns = [*names, *_FACT_COLUMNS, "row"]
-            tuples = [(*(r.values.get(c) for c in names), r.partition, r.seq, r.tick, r.at, r.row) for r in added]
-            _copy(cursor, view.name, columns, tuples)
+            names = tuple(view.columns)
+            tuples = ((*map(r.values.get, names), r.partition, r.seq, r.tick, r.at, r.row) for r in added)
+            copy_rows(cursor, view.name, {**view.columns, **_FACT_COLUMNS, **_ROW_COLUMN}, tuples)
             return
-        columns = [*names, *_FACT_COLUMNS]
+        columns = {**view.columns, **_FACT_COLUMNS}
         temp = f"new_{view.name}"
         if temp not in self._temps:
             cursor.execute(
-                _trusted(
-                    f"CREATE TEMP TABLE IF NOT EXISTS {_quoted(temp)} (LIKE {_quoted(view.name)}) ON COMMIT DELETE ROWS"
+                trusted(
+                    f"CREATE TEMP TABLE IF NOT EXISTS {quoted(temp)} (LIKE {quoted(view.name)}) ON COMMIT DELETE ROWS"
                 )
             )
             cursor.execute(
-                _trusted("; ".join(f"ALTER TABLE {_quoted(temp)} ALTER {_quoted(c)} DROP NOT NULL" for c in view.key))
+                trusted("; ".join(f"ALTER TABLE {quoted(temp)} ALTER {quoted(c)} DROP NOT NULL" for c in view.key))
             )
             self._temps.add(temp)
-        _copy(cursor, temp, columns, _newest(view, added))
-        cursor.execute(_trusted(_merge(view, temp, columns)))
+        copy_rows(cursor, temp, columns, _newest(view, added))
+        cursor.execute(trusted(_merge(view, temp, list(columns))))
 
 
 def _newest(view: View, added: Sequence[NewRow]) -> list[tuple[Any, ...]]:
@@ -277,23 +275,16 @@ def _newest(view: View, added: Sequence[NewRow]) -> list[tuple[Any, ...]]:
 
 
 def _merge(view: View, temp: str, columns: Sequence[str]) -> str:
-    table = _quoted(view.name)
-    on = " AND ".join(f"t.{_quoted(c)} = s.{_quoted(c)}" for c in view.key)
+    table = quoted(view.name)
+    on = " AND ".join(f"t.{quoted(c)} = s.{quoted(c)}" for c in view.key)
     rest = [c for c in columns if c not in view.key]
-    update = ", ".join(f"{_quoted(c)} = coalesce(s.{_quoted(c)}, t.{_quoted(c)})" for c in rest)
-    names = ", ".join(map(_quoted, columns))
-    values = ", ".join(f"s.{_quoted(c)}" for c in columns)
+    update = ", ".join(f"{quoted(c)} = coalesce(s.{quoted(c)}, t.{quoted(c)})" for c in rest)
+    names = ", ".join(map(quoted, columns))
+    values = ", ".join(f"s.{quoted(c)}" for c in columns)
     return (
-        f"MERGE INTO {table} AS t USING {_quoted(temp)} AS s ON {on} "
+        f"MERGE INTO {table} AS t USING {quoted(temp)} AS s ON {on} "
         f"WHEN MATCHED THEN UPDATE SET {update} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
     )
-
-
-def _copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    names = ", ".join(map(_quoted, columns))
-    with cursor.copy(_trusted(f"COPY {_quoted(table)} ({names}) FROM STDIN")) as copy:
-        for row in rows:
-            copy.write_row(row)
 
 
 def _primary_key(view: View) -> tuple[str, ...]:
@@ -303,22 +294,13 @@ def _primary_key(view: View) -> tuple[str, ...]:
 def _ddl(view: View) -> Iterable[str]:
     columns = {**view.columns, **_FACT_COLUMNS}
     if view.mode is Mode.HISTORY:
-        columns["row"] = "integer"
-    body = ", ".join(f"{_quoted(name)} {kind}" for name, kind in columns.items())
-    key = ", ".join(map(_quoted, _primary_key(view)))
-    yield f"CREATE TABLE {_quoted(view.name)} ({body}, PRIMARY KEY ({key}))"
+        columns |= _ROW_COLUMN
+    body = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    key = ", ".join(map(quoted, _primary_key(view)))
+    yield f"CREATE TABLE {quoted(view.name)} ({body}, PRIMARY KEY ({key}))"
     for n, index in enumerate(view.indexes):
-        yield f"CREATE INDEX {_quoted(f'{view.name}_{n}')} ON {_quoted(view.name)} ({index})"
+        yield f"CREATE INDEX {quoted(f'{view.name}_{n}')} ON {quoted(view.name)} ({index})"
 
 
 def _computed(view: SqlView) -> str:
-    return f"CREATE VIEW {_quoted(view.name)} AS {view.sql}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _trusted(statement: str) -> LiteralString:
-    """SQL that comes from the code of this repository (view definitions and questions), never from outside."""
-    return statement
+    return f"CREATE VIEW {quoted(view.name)} AS {view.sql}"

@@ -10,6 +10,8 @@ reached: the write-ahead log until it is recycled, backups, dumps, snapshots of 
 and the data, and who has such a copy and the master key reads them. So keep the master key apart from all of
 them, and let them expire. Only a new master key, with the old one destroyed, makes old copies unreadable;
 that means to store everybody again, and nothing here does it.
+
+A backup takes the rows as they are (`sealed_people`), encrypted, without the master key; `restore` puts them back.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +44,10 @@ class VaultUnavailable(RuntimeError):
     """The vault's database does not answer, the master key is another one, or what is stored was changed."""
 
 
+class VaultDiffers(VaultUnavailable):
+    """What is to be put back is not what the vault knows of these people now; nothing was put back."""
+
+
 class NotRewritten(VaultUnavailable):
     """The person is erased for good, but the tables could not be rewritten: their files may hold the old rows yet."""
 
@@ -55,6 +61,15 @@ class PersonalData:
     email: str = ""
     phone: str = ""
     iban: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPerson:
+    """A person's row as it is stored: their data key under the master key, and their data under that."""
+
+    person: str
+    wrapped: bytes
+    data: bytes
 
 
 def new_person_id() -> str:
@@ -178,6 +193,36 @@ class Vault:
 
         return await self._run(destroy)
 
+    async def restore(self, people: Sequence[SealedPerson]) -> int:
+        """Puts rows of `sealed_people` back, all or none; returns how many were not there yet.
+
+        Whoever was erased after those rows were read is there again: erase them again.
+
+        Raises:
+            VaultDiffers: of somebody the vault knows something else.
+            VaultUnavailable: also when the rows were sealed under another master key.
+        """
+
+        def put_back(connection: psycopg.Connection[Any]) -> int:
+            for one in people:
+                self._unwrap(one.person, one.wrapped)
+            with connection.transaction(), connection.cursor() as cursor:
+                # Nobody puts or erases meanwhile; readers go on.
+                cursor.execute("LOCK TABLE vault.keys, vault.people IN SHARE ROW EXCLUSIVE MODE")
+                standing = {one.person: one for one in _sealed(connection)}
+                differing = [one.person for one in people if standing.get(one.person, one) != one]
+                if differing:
+                    raise VaultDiffers(
+                        f"the vault knows {len(differing)} of these people otherwise ({differing[0]!r}, …), and nothing"
+                        " was put back: leave the vault as it is, or erase them first"
+                    )
+                missing = [one for one in people if one.person not in standing]
+                cursor.executemany("INSERT INTO vault.keys VALUES (%s, %s)", [(p.person, p.wrapped) for p in missing])
+                cursor.executemany("INSERT INTO vault.people VALUES (%s, %s)", [(p.person, p.data) for p in missing])
+            return len(missing)
+
+        return await self._run(put_back)
+
     def _unwrap(self, person: str, wrapped: bytes) -> bytes:
         return _open(
             self._master,
@@ -187,14 +232,36 @@ class Vault:
         )
 
     async def _run(self, function: Callable[[psycopg.Connection[Any]], T]) -> T:
-        def work() -> T:
-            try:
-                with psycopg.connect(self._dsn, autocommit=True) as connection:
-                    return function(connection)
-            except psycopg.Error as error:
-                raise VaultUnavailable(f"the vault's database refused: {_said(error)}") from error
+        return await _run(self._dsn, function)
 
-        return await asyncio.to_thread(work)
+
+async def sealed_people(dsn: str) -> list[SealedPerson]:
+    """Every person's row as it is stored, as of one moment; needs no key, and is empty where there is no vault.
+
+    Raises:
+        VaultUnavailable: the vault's database does not answer.
+    """
+    return await _run(dsn, _sealed)
+
+
+def _sealed(connection: psycopg.Connection[Any]) -> list[SealedPerson]:
+    if connection.execute("SELECT to_regclass('vault.keys')").fetchone() == (None,):
+        return []
+    rows = connection.execute(
+        "SELECT person, wrapped, data FROM vault.keys JOIN vault.people USING (person) ORDER BY 1"
+    )
+    return [SealedPerson(person, bytes(wrapped), bytes(data)) for person, wrapped, data in rows]
+
+
+async def _run(dsn: str, function: Callable[[psycopg.Connection[Any]], T]) -> T:
+    def work() -> T:
+        try:
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                return function(connection)
+        except psycopg.Error as error:
+            raise VaultUnavailable(f"the vault's database refused: {_said(error)}") from error
+
+    return await asyncio.to_thread(work)
 
 
 def _seal(key: AESGCM, data: bytes, person: str) -> bytes:

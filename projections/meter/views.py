@@ -1,6 +1,9 @@
 """Metering points and their readings: every batch that ever stood, and the newest value of each interval."""
 
-from projections.view import Mode, Question, SqlView, View, copied
+from collections.abc import Iterable
+
+from projections.view import Mode, Question, Row, SqlView, View, copied
+from schemas.envelope import Recorded
 from schemas.meter.events import MeteringPointRegistered, ReadingsRecorded
 
 METERING_POINTS = View(
@@ -25,11 +28,32 @@ _READINGS_COLUMNS = {
     "energy_wh": "bigint[]",
 }
 
+
+def _readings(fact: Recorded[ReadingsRecorded]) -> Iterable[Row]:
+    """As `copied` would say it, in a third of the time: most of what is projected are readings."""
+    body = fact.body
+    return (
+        {
+            "metering_point": body.metering_point,
+            "connection": body.connection,
+            "meter_kind": body.meter_kind.value,
+            "source": body.source,
+            "batch": body.batch,
+            "direction": body.direction.value,
+            "start_at": body.start_at,
+            "interval_min": body.interval_min,
+            "quality": body.quality.value,
+            "version": body.version,
+            "energy_wh": list(body.energy_wh),
+        },
+    )
+
+
 READINGS = View(
     name="readings",
     mode=Mode.HISTORY,
     columns=_READINGS_COLUMNS,
-    on={ReadingsRecorded: copied(*_READINGS_COLUMNS)},
+    on={ReadingsRecorded: _readings},
     indexes=("metering_point, direction, start_at",),
 )
 

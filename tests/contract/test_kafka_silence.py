@@ -13,105 +13,27 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import BrokerMetadata
 
 from consumers.ports import LogUnavailable, NewRecord, Partition
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.event_log import KafkaEventLog
 from infra.kafka.producer import TransactionalProducer
 from tests.contract.backends import read_all
+from tests.faults.proxy import (
+    ADD_PARTITIONS,
+    END_TXN,
+    FIND_COORDINATOR,
+    INIT_PRODUCER_ID,
+    METADATA,
+    PRODUCE,
+    SILENCES,
+    Proxy,
+)
 
-PRODUCE, METADATA, FIND_COORDINATOR, INIT_PRODUCER_ID, ADD_PARTITIONS, END_TXN = 0, 3, 10, 22, 24, 26
 GUARDED = (PRODUCE, FIND_COORDINATOR, INIT_PRODUCER_ID, ADD_PARTITIONS, 25, END_TXN, 28)
 MARKET = Partition("market", 0)
-SILENCES = ("held back", "request lost", "answer lost")
 TIMEOUT_MS = 400
 RESEND_SECONDS = 0.3  # aiokafka sends again after 0.1
-
-
-class Proxy:
-    """Passes requests on to the broker, except the one it is told to make trouble with."""
-
-    def __init__(self, upstream: str) -> None:
-        host, port = upstream.rsplit(":", 1)
-        self._upstream = host, int(port)
-        self._trouble: tuple[int, str] | None = None
-        self._late: tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.seen: list[int] = []
-        """The kinds of requests that clients have sent, in order."""
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def carry(self, producer: AIOKafkaProducer) -> None:
-        """Lets a producer reach every broker through this proxy (only the bootstrap goes round it)."""
-        cluster = producer.client.cluster
-        cluster.broker_metadata = lambda node: BrokerMetadata(node, "127.0.0.1", self.port, None)
-        for connection in producer.client._conns.values():
-            connection.close()  # idle; the next request opens one through the proxy
-
-    def trouble(self, kind: int, silence: str) -> None:
-        """The next request of this kind gets no answer; what was seen before is forgotten."""
-        self._trouble, self._late, self.seen = (kind, silence), None, []
-
-    async def deliver_late(self) -> None:
-        """Gives the broker the request that was held back, and waits until it has acted on it."""
-        assert self._late is not None, "no request was held back"
-        frame, reader, writer = self._late
-        writer.write(frame)
-        await asyncio.wait_for(_frame(reader), 5)
-
-    async def _serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        broker, requests = await asyncio.open_connection(*self._upstream)
-        back = asyncio.create_task(_pump(broker, answers))
-        self._tasks.add(back)
-        try:
-            while True:
-                frame = await _frame(client)
-                kind = int.from_bytes(frame[4:6], "big")
-                self.seen.append(kind)
-                if self._trouble is None or self._trouble[0] != kind:
-                    requests.write(frame)
-                    continue
-                silence, self._trouble = self._trouble[1], None
-                back.cancel()
-                await asyncio.wait({back})
-                if silence == "held back":
-                    self._late = frame, broker, requests
-                    await client.read()  # until the client gives up; the way to the broker stays open
-                    return
-                if silence == "answer lost":
-                    requests.write(frame)
-                    await _frame(broker)
-                answers.transport.abort()
-                requests.close()
-                return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            back.cancel()
-            requests.close()
-
-
-async def _frame(reader: asyncio.StreamReader) -> bytes:
-    size = await reader.readexactly(4)
-    return size + await reader.readexactly(int.from_bytes(size, "big"))
-
-
-async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await source.read(65536):
-            target.write(data)
-    target.close()
 
 
 @pytest.fixture

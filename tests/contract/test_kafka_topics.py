@@ -10,13 +10,14 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
 
 from consumers.ports import LogUnavailable, NewRecord, Partition
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.connection import connect
 from infra.kafka.errors import KafkaUnreachable, PositionOutOfLog, TopicRefused
 from infra.kafka.event_log import KafkaEventLog
-from infra.kafka.topics import TopicSettings
+from infra.kafka.topics import UNREPLICATED, KafkaTopics, TopicSettings, TopicState
 
 MARKET = [Partition("market", 0), Partition("market", 2)]
 
@@ -83,6 +84,8 @@ async def test_another_number_of_partitions_is_refused(log: KafkaEventLog) -> No
         ({"message.timestamp.type": "CreateTime"}, "message.timestamp.type is CreateTime instead of Log"),
         ({"cleanup.policy": "compact"}, "cleanup.policy is compact instead of delete"),
         ({"max.message.bytes": "1000"}, "max.message.bytes is 1000 instead of at least 2097152"),
+        ({"unclean.leader.election.enable": "true"}, "unclean.leader.election.enable is true instead of false"),
+        ({"retention.bytes": "1000000"}, "retention.bytes is 1000000 instead of -1"),
     ],
 )
 async def test_other_settings_are_refused(
@@ -97,11 +100,86 @@ async def test_other_settings_are_refused(
 
 
 async def test_more_copies_than_brokers_are_refused(kafka_bootstrap: str, deployment: str) -> None:
-    log = KafkaEventLog(kafka_bootstrap, deployment, TopicSettings(replication_factor=30))
+    log = KafkaEventLog(kafka_bootstrap, deployment, TopicSettings(30, 1))
     await log.start()
     with pytest.raises(TopicRefused, match="Kafka does not make the topic"):
         await log.create(MARKET)
     await log.close()
+
+
+async def test_fewer_copies_than_asked_for_are_refused(
+    log: KafkaEventLog, kafka_bootstrap: str, deployment: str
+) -> None:
+    await log.create(MARKET)
+    other = KafkaEventLog(kafka_bootstrap, deployment, TopicSettings())
+    await other.start()
+    with pytest.raises(TopicRefused, match=r"1 copies instead of at least 3 and min\.insync\.replicas is 1 .* least 2"):
+        await other.create(MARKET)
+    await other.close()
+
+
+def test_the_product_keeps_three_copies_and_needs_two() -> None:
+    assert TopicSettings() == TopicSettings(replication_factor=3, min_insync_replicas=2)
+    for impossible in ((1, 2), (3, 0)):
+        with pytest.raises(ValueError, match="copies in sync"):
+            TopicSettings(*impossible)
+
+
+async def test_a_deployment_has_commands_events_and_schemas(kafka_bootstrap: str, deployment: str) -> None:
+    topics, counts = KafkaTopics(kafka_bootstrap, deployment, UNREPLICATED), {"market": 2, "meter": 1}
+    before = await topics.describe(counts)
+    assert [(state.topic.name, state.exists) for state in before] == [
+        (f"{deployment}.commands.market", False),
+        (f"{deployment}.commands.meter", False),
+        (f"{deployment}.events.market", False),
+        (f"{deployment}.events.meter", False),
+        (f"{deployment}.schemas", False),
+    ]
+    log = KafkaEventLog(kafka_bootstrap, deployment)
+    await log.start()
+    await log.create([Partition("market", 1)])  # one was there before
+    assert sorted(await topics.create(counts)) == sorted(
+        state.topic.name for state in before if state.topic.name != log.topic(Partition("market", 0))
+    )
+    assert await topics.create(counts) == []
+    assert await topics.describe(counts) == [
+        TopicState(state.topic, partitions=state.topic.partitions, copies=1) for state in before
+    ]
+    assert [state.topic.compacted for state in before] == [False, False, False, False, True]
+    await log.close()
+
+
+async def test_what_differs_is_described(kafka_bootstrap: str, deployment: str, admin: AIOKafkaAdminClient) -> None:
+    topics = KafkaTopics(kafka_bootstrap, deployment, UNREPLICATED)
+    await topics.create({"market": 1})
+    schemas = f"{deployment}.schemas"
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, schemas, {"cleanup.policy": "delete"})])
+    (commands, events, compacted) = await topics.describe({"market": 2})
+    assert commands.differences == events.differences == ("it has 1 partitions instead of 2",)
+    assert "cleanup.policy is delete instead of compact" in compacted.differences
+    with pytest.raises(TopicRefused, match=r"cleanup\.policy is delete instead of compact"):
+        await topics.create({"market": 1})
+
+
+async def test_every_write_waits_for_all_copies(
+    log: KafkaEventLog, kafka_bootstrap: str, deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    send = AIOKafkaClient.send
+
+    async def seen(client: AIOKafkaClient, node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            asked.append(request.required_acks)
+        return await send(client, node, request, **options)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", seen)
+    commands = KafkaCommandLog(kafka_bootstrap, deployment)
+    await commands.start()
+    await asyncio.gather(log.create(MARKET), commands.create(MARKET))
+    await (await log.claim(MARKET[0])).append([NewRecord(b"key", b"value")], 5)
+    await commands.send([(MARKET[0], NewRecord(b"key", b"value"))], 5)
+    await commands.close()
+    assert asked == [-1, -1]
 
 
 async def test_a_position_of_another_log_is_an_error(log: KafkaEventLog) -> None:

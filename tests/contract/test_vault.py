@@ -12,7 +12,17 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from infra.vault.vault import NotRewritten, PersonalData, Vault, VaultUnavailable, master_key, new_person_id
+from infra.vault.vault import (
+    NotRewritten,
+    PersonalData,
+    SealedPerson,
+    Vault,
+    VaultDiffers,
+    VaultUnavailable,
+    master_key,
+    new_person_id,
+    sealed_people,
+)
 
 ROOT = Path(__file__).parents[2]
 KEY = secrets.token_bytes(32)
@@ -115,6 +125,56 @@ async def test_another_master_key_is_named(vault: Vault, postgres_dsn: str) -> N
     await vault.put(person, ANN)
     with pytest.raises(VaultUnavailable, match="another master key"):
         await Vault(postgres_dsn, secrets.token_bytes(32)).get(person)
+
+
+async def emptied(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("TRUNCATE vault.keys, vault.people")
+
+
+async def test_a_backup_holds_no_plain_text_and_no_key_and_puts_everybody_back(vault: Vault, postgres_dsn: str) -> None:
+    ann, bob = new_person_id(), new_person_id()
+    await vault.put(ann, ANN)
+    await vault.put(bob, PersonalData(name="Bob"))
+    sealed = await sealed_people(postgres_dsn)
+    assert [one.person for one in sealed] == sorted([ann, bob])
+    everything = b"".join(one.wrapped + one.data for one in sealed)
+    assert b"Ann" not in everything
+    assert KEY not in everything
+    await emptied(postgres_dsn)
+    assert await vault.restore(sealed) == 2
+    assert await vault.restore(sealed) == 0, "once more changes nothing"
+    assert (await vault.get(ann), await vault.get(bob)) == (ANN, PersonalData(name="Bob"))
+
+
+async def test_where_there_is_no_vault_nobody_is_in_the_backup(vault: Vault, postgres_dsn: str) -> None:
+    assert await sealed_people(postgres_dsn) == []
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA vault CASCADE")
+    assert await sealed_people(postgres_dsn) == []
+
+
+async def test_whom_the_vault_knows_otherwise_is_not_overwritten(vault: Vault, postgres_dsn: str) -> None:
+    ann, bob = new_person_id(), new_person_id()
+    await vault.put(ann, ANN)
+    await vault.put(bob, PersonalData(name="Bob"))
+    sealed = await sealed_people(postgres_dsn)
+    await vault.put(ann, PersonalData(name="Ann Married"))
+    await vault.erase(bob)
+    with pytest.raises(VaultDiffers, match=f"knows 1 of these people otherwise \\('{ann}'"):
+        await vault.restore(sealed)
+    assert await vault.get(ann) == PersonalData(name="Ann Married")
+    assert await vault.get(bob) is None, "all or none"
+
+
+async def test_rows_under_another_master_key_are_not_put_back(vault: Vault, postgres_dsn: str) -> None:
+    await vault.put(new_person_id(), ANN)
+    sealed = await sealed_people(postgres_dsn)
+    await emptied(postgres_dsn)
+    for rows, key in ((sealed, secrets.token_bytes(32)), ([SealedPerson("x", sealed[0].wrapped, b"")], KEY)):
+        with pytest.raises(VaultUnavailable, match="another master key"):
+            await Vault(postgres_dsn, key).restore(rows)
+    assert await sealed_people(postgres_dsn) == []
 
 
 def test_the_master_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:

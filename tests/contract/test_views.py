@@ -15,6 +15,12 @@ from projections.view import Mode, SqlView, View
 
 HISTORY = View("deeds", Mode.HISTORY, {"name": "text", "amounts": "bigint[]"}, {}, indexes=("name",))
 CURRENT = View("people", Mode.CURRENT, {"person": "text", "town": "text", "age": "bigint"}, {}, key=("person",))
+EVERY_TYPE = View(
+    "oddities",
+    Mode.HISTORY,
+    {"words": "text", "number": "bigint", "small": "int", "yes": "boolean", "many": "bigint[]", "names": "text[]"},
+    {},
+)
 TOWNS = SqlView("towns", "SELECT town, count(*) AS people FROM people GROUP BY town")
 P0, P1 = Partition("party", 0), Partition("party", 1)
 
@@ -43,6 +49,64 @@ async def test_rows_and_positions_stand_together(store: PostgresViews) -> None:
         ("a", [1, 2], 1, 10, 100, 0),
         ("b", None, 1, 10, 100, 1),
     ]
+
+
+ODD_WORDS = ["", "NULL", "null", '"', "\\", "\\N", "a,b", "{}", "ä€😀", " "]
+ODD_NUMBERS = [0, 1, -1, 127, -128, 255, 2**31, -(2**31) - 1, 2**63 - 1, -(2**63)]
+
+
+@pytest.fixture
+async def oddities(postgres_dsn: str) -> AsyncIterator[PostgresViews]:
+    made = PostgresViews(postgres_dsn, "test_views_odd", [EVERY_TYPE], [])
+    await made.drop()
+    await made.start()
+    yield made
+    await made.drop()
+    await made.close()
+
+
+async def test_every_value_comes_back_as_it_was(oddities: PostgresViews) -> None:
+    rows: list[dict[str, object]] = [
+        {
+            "words": word,
+            "number": number,
+            "small": n - 5,
+            "yes": n % 2 == 0,
+            "many": ODD_NUMBERS[:n],
+            "names": [word] * n,
+        }
+        for n, (word, number) in enumerate(zip(ODD_WORDS, ODD_NUMBERS, strict=True))
+    ]
+    rows += [dict.fromkeys(EVERY_TYPE.columns), {"many": list(range(-3_000, 3_000)), "names": ODD_WORDS}]
+    await oddities.apply({"oddities": [row(n, values) for n, values in enumerate(rows)]}, {P0: Reached(1, 0)})
+    found = await oddities("SELECT words, number, small, yes, many, names FROM oddities ORDER BY seq", {})
+    assert found == [dict.fromkeys(EVERY_TYPE.columns) | values for values in rows]
+
+
+WRONG: list[dict[str, object]] = [
+    {"words": 1},
+    {"number": "1"},
+    {"number": 2**63},
+    {"number": 1.5},
+    {"small": 2**31},
+    {"many": [1, None]},
+    {"many": [1, "2"]},
+    {"many": [2**63]},
+    {"many": 5},
+    {"names": [1]},
+]
+
+
+@pytest.mark.parametrize("values", WRONG, ids=repr)
+async def test_a_value_of_another_type_is_refused_whole(oddities: PostgresViews, values: dict[str, object]) -> None:
+    good = [row(n, {"words": "good"}) for n in range(5)]
+    with pytest.raises(ViewsUnavailable) as refused:
+        await oddities.apply({"oddities": [*good, row(9, values)]}, {P0: Reached(10, 0)})
+    assert "oddities" in str(refused.value)
+    assert await oddities.reached() == {}
+    assert await oddities("SELECT * FROM oddities", {}) == []
+    await oddities.apply({"oddities": good}, {P0: Reached(5, 0)})
+    assert await oddities.reached() == {P0: Reached(5, 0)}
 
 
 async def test_a_refused_row_moves_no_position(store: PostgresViews) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.kafka.broker.probe import free_port, knows_a_broker, listens
+from infra.kafka.broker.probe import brokers_known, free_port, listens
 from infra.kafka.broker.runtime import KAFKA_VERSION, LocalBrokerError
 from infra.kafka.broker.server import LocalBroker
 from infra.kafka.broker.settings import ONE_BROKER
@@ -117,7 +117,7 @@ def _container() -> "tuple[DockerContainer, int]":
 def _answers_in_time(port: int, timeout: float) -> bool:
     ends = time.monotonic() + timeout
     while time.monotonic() < ends:
-        if knows_a_broker("127.0.0.1", port):
+        if brokers_known("127.0.0.1", port):
             return True
         time.sleep(0.1)
     return False

@@ -4,8 +4,8 @@ import socket
 import struct
 
 
-def knows_a_broker(host: str, port: int, timeout: float = 2.0) -> bool:
-    """Asks for the cluster's metadata (without topics), in clear text; True when a broker is registered."""
+def brokers_known(host: str, port: int, timeout: float = 2.0) -> int:
+    """How many brokers are registered, as this one says (its metadata, in clear text); 0 when it does not answer."""
     request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)  # Metadata v1, no client id, no topics
     try:
         with socket.create_connection((host, port), timeout=timeout) as connection:
@@ -15,11 +15,11 @@ def knows_a_broker(host: str, port: int, timeout: float = 2.0) -> bool:
             while len(answer) < 12 and (more := connection.recv(12 - len(answer))):
                 answer += more
     except OSError:
-        return False
+        return 0
     if len(answer) < 12:
-        return False
+        return 0
     _length, _correlation, brokers = struct.unpack(">iii", answer)
-    return bool(brokers > 0)
+    return max(0, int(brokers))
 
 
 def listens(bootstrap: str, timeout: float = 5.0) -> bool:

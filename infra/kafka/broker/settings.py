@@ -1,6 +1,9 @@
-"""How the one broker is set up, wherever it runs. Every line is here because its default does harm."""
+"""How our brokers are set up, wherever they run. Every line is here because its default does harm."""
 
+import base64
+import uuid
 from collections.abc import Mapping
+from typing import Final
 
 ONE_BROKER: Mapping[str, str] = {
     "process.roles": "broker,controller",
@@ -18,6 +21,8 @@ ONE_BROKER: Mapping[str, str] = {
     "transaction.state.log.num.partitions": "4",
     "share.coordinator.state.topic.num.partitions": "4",
     "group.initial.rebalance.delay.ms": "0",
+    # Tests need not wait six seconds for a dead member of a group to be missed.
+    "group.min.session.timeout.ms": "1000",
     # After a kill the broker is let in again when its old session has expired: with the default of 9 s a
     # restart takes 13 s instead of 7. Much shorter, and a machine under load loses its only broker.
     "broker.session.timeout.ms": "4000",
@@ -26,6 +31,21 @@ ONE_BROKER: Mapping[str, str] = {
     "auto.create.topics.enable": "false",
     "log.retention.ms": "-1",
     "log.message.timestamp.type": "LogAppendTime",
+}
+
+
+_COPIES: Final[Mapping[str, str]] = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "share.coordinator.state.topic.replication.factor": "3",
+    "share.coordinator.state.topic.min.isr": "2",
+    # Nearly fifty threads in each of three processes would be for the disks of a data centre.
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "num.recovery.threads.per.data.dir": "1",
 }
 
 
@@ -39,6 +59,26 @@ def local_settings(port: int, controller_port: int, data: str, changes: Mapping[
         "log.dirs": data,
         **changes,
     }
+
+
+def cluster_settings(
+    node: int, ports: Mapping[int, tuple[int, int]], data: str, changes: Mapping[str, str]
+) -> dict[str, str]:
+    """The settings of broker `node` of several on the loopback interface; `changes` win.
+
+    Args:
+        ports: of every node, for clients and for controllers.
+    """
+    port, controller_port = ports[node]
+    voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in ports.items())
+    several = {**_COPIES, "node.id": str(node), "controller.quorum.voters": voters}
+    return local_settings(port, controller_port, data, {**several, **changes})
+
+
+def new_cluster_id() -> str:
+    """An id as Kafka draws them: 16 bytes in the alphabet of URLs."""
+    identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return "A" + identity[1:] if identity.startswith("-") else identity  # would be read as an option
 
 
 def properties(settings: Mapping[str, str]) -> str:

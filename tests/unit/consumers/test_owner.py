@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from consumers.owner import PartitionOwner
 from consumers.limits import MAX_RESTORES
+from consumers.owner import PartitionOwner
 from consumers.partition import ChainBroken, PartitionDecider, Poison
 from consumers.ports import LogUnavailable, NewRecord, Owner, Partition
 from domain.party import decider as party

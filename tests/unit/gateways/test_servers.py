@@ -7,7 +7,6 @@ import pytest
 
 from gateways.app import memory_backend, postgres_backend
 from gateways.servers import Servers, deployment_name
-from gateways.settings import Settings
 from infra.deployment import InvalidDeployment, checked
 
 
@@ -38,7 +37,9 @@ def test_all_who_draw_at_once_get_the_same_name(tmp_path: Path) -> None:
         assert len(set(names)) == 1
 
 
-@pytest.mark.parametrize("name", ["", "Abc", "a-b", "a.b", "log", "pg_a", "vault", "a_rebuilt", "a" * 41])
+@pytest.mark.parametrize(
+    "name", ["", "Abc", "a-b", "a.b", "log", "pg_a", "vault", "switchboard", "a_rebuilt", "a" * 41]
+)
 def test_a_log_takes_the_names_that_views_take(name: str) -> None:
     with pytest.raises(InvalidDeployment):
         memory_backend(name)
@@ -46,10 +47,3 @@ def test_a_log_takes_the_names_that_views_take(name: str) -> None:
         postgres_backend("", name)
     with pytest.raises(InvalidDeployment):
         Servers("", None, name, Path()).backend()
-
-
-def test_the_environment_names_folder_and_partitions_and_no_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRIDBOOK_DATA", "/somewhere")
-    monkeypatch.setenv("GRIDBOOK_PARTITIONS", "3")
-    monkeypatch.setenv("GRIDBOOK_DEPLOYMENT", "another")
-    assert Settings().model_dump() == {"data": Path("/somewhere"), "partitions": 3}

@@ -3,35 +3,49 @@
 import asyncio
 import shutil
 import zoneinfo
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from consumers.calculate import Calculator, WiredCalculation
-from consumers.decide import PartitionOwner
 from consumers.drive import LockStep
-from consumers.partition import ChainBroken, PartitionDecider, Poison
-from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition
+from consumers.owner import PartitionOwner
+from consumers.partition import ChainBroken
+from consumers.ports import CommandLog, EventLog, Group, LogUnavailable, Partition, SchemaLog
 from consumers.project import Projector, Reached
 from consumers.react import Reactor
 from consumers.replay import Verdict, verify_decisions
-from domain.families import DECIDERS
+from consumers.transfer import LogSink, LogUnfinished, TransferRefused
+from consumers.workers import Alone
 from domain.policies.table import POLICIES
 from domain.programme.calc_baseline import CALCULATION as BASELINE
 from domain.settlement.calc_run import CALCULATION as RUN
+from gateways.deployment import Deployment
 from gateways.door import Door
+from gateways.roles import READS_COMMANDS
+from infra.archive.reading import Archive, demand_readable
+from infra.archive.reading import open_archive as read_archive
+from infra.archive.unfinished import PostgresUnfinished
+from infra.archive.writing import ArchiveSink
 from infra.deployment import REBUILT, InvalidDeployment, checked
 from infra.embedded.memory import MemoryCommandLog, MemoryEventLog, MemoryStore
 from infra.embedded.postgres import PostgresCommandLog, PostgresEventLog
+from infra.embedded.schemas import MemorySchemas, PostgresSchemas
 from infra.kafka.broker import Broker, LocalBroker, LocalBrokerError, find_broker
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.event_log import KafkaEventLog
+from infra.kafka.group import KafkaGroup
+from infra.kafka.schemas_topic import KafkaSchemas
+from infra.kafka.topics import TopicSettings
 from infra.postgres.reach import Database, DatabaseUnreachable, find_database
 from infra.postgres.server import LocalPostgres, LocalPostgresError
+from infra.postgres.switchboard import PostgresSwitchboard
 from infra.postgres.views import PostgresViews, ViewsUnavailable
-from infra.schemas import load_codec
-from infra.vault.vault import Vault, VaultUnavailable, master_key
+from infra.schemas import load_codec, load_ledger
+from infra.vault.vault import SealedPerson, Vault, VaultUnavailable, master_key
+from infra.vault.vault import sealed_people as read_sealed_people
 from projections.families import EVERYWHERE, SQL_VIEWS, VIEWS
 from projections.programme import inputs as baseline_inputs
 from projections.settlement import inputs as run_inputs
@@ -74,6 +88,8 @@ class Backend:
 
     events: ServedEventLog
     commands: ServedCommandLog
+    group: Callable[[str], Group] = lambda _: Alone()
+    """The group of a role."""
 
 
 def memory_backend(deployment: str, store: MemoryStore | None = None) -> Backend:
@@ -87,9 +103,38 @@ def postgres_backend(dsn: str, deployment: str) -> Backend:
     return Backend(PostgresEventLog(dsn, deployment), PostgresCommandLog(dsn, deployment))
 
 
-def kafka_backend(bootstrap: str, deployment: str) -> Backend:
-    """The product: logs on Kafka."""
-    return Backend(KafkaEventLog(bootstrap, deployment), KafkaCommandLog(bootstrap, deployment))
+def kafka_backend(bootstrap: str, deployment: str, copies: tuple[int, int] = (1, 1)) -> Backend:
+    """The product: logs on Kafka; `copies` of a topic, and how many must stand."""
+    settings = TopicSettings(*copies)
+
+    def group(role: str) -> Group:
+        return KafkaGroup(bootstrap, deployment, role, "commands" if role in READS_COMMANDS else "events")
+
+    events = KafkaEventLog(bootstrap, deployment, settings)
+    return Backend(events, KafkaCommandLog(bootstrap, deployment, settings), group)
+
+
+class ServedSchemaLog(SchemaLog, Protocol):
+    """A log of schemas with a life."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def memory_schemas(deployment: str) -> ServedSchemaLog:
+    """The schemas beside logs in memory."""
+    return MemorySchemas(deployment)
+
+
+def postgres_schemas(dsn: str, deployment: str) -> ServedSchemaLog:
+    """The schemas beside the embedded logs."""
+    return PostgresSchemas(dsn, deployment)
+
+
+def kafka_schemas(bootstrap: str, deployment: str, copies: tuple[int, int] = (1, 1)) -> ServedSchemaLog:
+    """The schemas on Kafka."""
+    return KafkaSchemas(bootstrap, deployment, TopicSettings(*copies))
 
 
 def find_local_database(folder: Path) -> Database:
@@ -102,6 +147,11 @@ def find_local_broker(folder: Path) -> Broker:
     return find_broker(folder, keep_data=True)
 
 
+def is_local(broker: Broker) -> bool:
+    """Whether the broker is one that was started for this: alone, it keeps one copy of everything."""
+    return broker.origin != "KAFKA_BOOTSTRAP"
+
+
 class UnusableFolder(ValueError):
     """A data folder that is none, or cannot be one: says which and what to do."""
 
@@ -112,7 +162,7 @@ def forget_local(folder: Path) -> None:
     Raises:
         UnusableFolder: the folder holds things, but no deployment; nothing is removed.
     """
-    mine = ("deployment", "postgres", "kafka", "vault.key", "sample")
+    mine = ("deployment", "postgres", "kafka", "vault.key", "sample", "snapshots", "up.lock", "up.json")
     if any(folder.iterdir()) and not (folder / "deployment").exists():
         raise UnusableFolder(f"{folder} holds no deployment of ours and is left alone: choose another --data")
     LocalPostgres(folder / "postgres").destroy()
@@ -131,6 +181,52 @@ def open_vault(dsn: str, key_file: Path) -> Vault:
     return Vault(dsn, master_key(key_file))
 
 
+def open_archive(folder: Path) -> Archive:
+    """The archive in a folder, held against its own manifest and against this release's schemas.
+
+    Raises:
+        TransferRefused: it is not whole, or says what this release would misread.
+    """
+    archive = read_archive(folder)
+    demand_readable(archive, load_ledger())
+    return archive
+
+
+def release_ledger() -> dict[int, dict[str, Any]]:
+    """Schema id → schema, as this release has published them."""
+    return load_ledger()
+
+
+def new_archive(
+    folder: Path, deployment: str, exported_at: datetime, ledger: Mapping[int, Mapping[str, Any]]
+) -> ArchiveSink:
+    """An archive to be written into a new or empty folder, with the schemas of what it holds."""
+    return ArchiveSink(folder, deployment, exported_at, ledger)
+
+
+async def sealed_people(dsn: str) -> list[SealedPerson]:
+    """The vault's rows, encrypted as they are."""
+    return await read_sealed_people(dsn)
+
+
+def log_sink(backend: Backend, dsn: str, deployment: str, origin: str) -> LogSink:
+    """A deployment's empty log, to be filled."""
+    return LogSink(backend.events, backend.commands, PostgresUnfinished(dsn, deployment), origin)
+
+
+async def demand_whole(dsn: str, deployment: str) -> None:
+    """Comes before anybody works on a log.
+
+    Raises:
+        LogUnfinished: a copy into it was begun and is not finished.
+    """
+    if (origin := await PostgresUnfinished(dsn, deployment).found()) is not None:
+        raise LogUnfinished(
+            f"the log of {deployment} is being filled with {origin} and is not whole: let the import end, or begin it"
+            " again, it goes on where it was"
+        )
+
+
 FAILURES: tuple[type[Exception], ...] = (
     ChainBroken,
     DatabaseUnreachable,
@@ -138,6 +234,7 @@ FAILURES: tuple[type[Exception], ...] = (
     LocalBrokerError,
     LocalPostgresError,
     LogUnavailable,
+    TransferRefused,
     UndecodableRecord,
     UnknownSchema,
     UnusableFolder,
@@ -147,6 +244,27 @@ FAILURES: tuple[type[Exception], ...] = (
 """What the log and the pipes may say: each message is a sentence for people."""
 
 
+def deployment_of(name: str, partitions: int | Mapping[str, int]) -> Deployment:
+    """A deployment of this release's messages and rules.
+
+    Raises:
+        InvalidDeployment: no deployment may have this name.
+    """
+    use_pinned_time_zones()
+    return Deployment.of(checked(name), load_codec(), partitions)
+
+
+def views_of(dsn: str, schema: str) -> PostgresViews:
+    """Every family's views in a schema."""
+    views = [view for family in FAMILIES for view in VIEWS[family]]
+    return PostgresViews(dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
+
+
+def open_switchboard(dsn: str, deployment: str) -> PostgresSwitchboard:
+    """What operators say to the deployment's processes, and what those say of themselves."""
+    return PostgresSwitchboard(dsn, checked(deployment))
+
+
 class App:
     """A whole deployment in one process, run in lock-step.
 
@@ -154,36 +272,38 @@ class App:
         backend: the logs.
         dsn: PostgreSQL, for the views.
         deployment: its name; the views live in the schema of this name.
-        partitions: partitions a family.
+        partitions: partitions a family, or family → partitions.
     """
 
-    def __init__(self, backend: Backend, dsn: str, deployment: str, partitions: int = 1) -> None:
-        use_pinned_time_zones()
-        self._backend, self._dsn, self._deployment = backend, dsn, checked(deployment)
-        self.codec: Codec = load_codec()
-        self._counts: Mapping[str, int] = dict.fromkeys(FAMILIES, partitions)
-        self.partitions = tuple(Partition(family, n) for family in FAMILIES for n in range(partitions))
-        self.views = self._store(deployment)
-        owners = [PartitionOwner(p, self._decider, backend.events, backend.commands) for p in self.partitions]
+    def __init__(self, backend: Backend, dsn: str, deployment: str, partitions: int | Mapping[str, int] = 1) -> None:
+        self._backend, self._dsn = backend, dsn
+        self._deployment = deployment_of(deployment, partitions)
+        self.codec: Codec = self._deployment.codec
+        self.partitions = self._deployment.partitions
+        self.views = views_of(dsn, deployment)
+        decider, counts = self._deployment.decider, self._deployment.counts
+        owners = [PartitionOwner(p, decider, backend.events, backend.commands) for p in self.partitions]
         self.drive = LockStep(
             owners,
             backend.events,
             backend.commands,
             self.codec,
-            Reactor(POLICIES, self.codec, self._counts),
+            Reactor(POLICIES, self.codec, counts),
             Projector(VIEWS, EVERYWHERE, self.views),
-            Calculator(CALCULATIONS, self.codec, self._counts, self.views),
+            Calculator(CALCULATIONS, self.codec, counts, self.views),
             self.views,
         )
-        self.door = Door(self.codec, self._counts, lambda: self.drive.time)
+        self.door = Door(self.codec, counts, lambda: self.drive.time)
 
-    def _store(self, schema: str, kind: type[PostgresViews] = PostgresViews) -> PostgresViews:
-        views = [view for family in FAMILIES for view in VIEWS[family]]
-        return kind(self._dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
+    @property
+    def backend(self) -> Backend:
+        """The logs."""
+        return self._backend
 
-    def _decider(self, partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
-        family = partition.family
-        return PartitionDecider(partition, self._counts[family], DECIDERS[family], self.codec, set_aside)
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Family → number of partitions."""
+        return self._deployment.counts
 
     async def start(self) -> None:
         """Makes logs and views exist, claims every partition, catches up."""
@@ -200,7 +320,16 @@ class App:
         await self._open_logs()
         await self.views.look()
 
+    async def open_logs(self) -> None:
+        """Connects to the logs alone: enough to read them.
+
+        Raises:
+            LogUnfinished: they are being filled.
+        """
+        await self._open_logs()
+
     async def _open_logs(self) -> None:
+        await demand_whole(self._dsn, self._deployment.name)
         await asyncio.gather(self._backend.events.start(), self._backend.commands.start())
         await asyncio.gather(
             self._backend.events.create(self.partitions), self._backend.commands.create(self.partitions)
@@ -219,7 +348,7 @@ class App:
         return [
             await verify_decisions(
                 p,
-                self._decider,
+                self._deployment.decider,
                 self.codec,
                 self._backend.events,
                 self._backend.commands,
@@ -232,7 +361,7 @@ class App:
 
         A partition whose log goes on behind what is projected is named too: nothing is known of the rest.
         """
-        rebuilt = self._store(f"{self._deployment}{REBUILT}")
+        rebuilt = views_of(self._dsn, f"{self._deployment.name}{REBUILT}")
         await rebuilt.drop()
         await rebuilt.start()
         try:

@@ -1,0 +1,89 @@
+"""The composition root of the processes: what a role is connected to, who watches it, its life until a signal."""
+
+import asyncio
+import os
+import socket
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from consumers.report import Report
+from gateways.app import CALCULATIONS, Backend, demand_whole, views_of
+from gateways.deployment import Deployment
+from gateways.parent import Parent
+from gateways.roles import Choices, Pipes, live, made, on_signals
+from gateways.settings import Settings
+from infra.kafka.topics import KafkaTopics, TopicSettings
+from infra.postgres.switchboard import PostgresSwitchboard
+from infra.snapshots import FolderSnapshots
+from infra.telemetry.logs import Logs
+from infra.telemetry.telemetry import Telemetry
+
+RELEASE: Final = version("gridbook")
+"""What processes call themselves to operators."""
+
+
+def pipes_of(role: str, backend: Backend, dsn: str, deployment: Deployment, snapshots: Path, report: Report) -> Pipes:
+    """What a process of this role is connected to."""
+    events, commands = backend.events, backend.commands
+    views, switchboard = views_of(dsn, deployment.name), PostgresSwitchboard(dsn, deployment.name)
+
+    async def connect() -> None:
+        await demand_whole(dsn, deployment.name)
+        await asyncio.gather(events.start(), commands.start())
+        await asyncio.gather(events.create(deployment.partitions), commands.create(deployment.partitions))
+
+    async def close() -> None:
+        await asyncio.gather(events.close(), commands.close(), views.close(), switchboard.close())
+
+    group, files = backend.group(role), FolderSnapshots(snapshots)
+    return Pipes(events, commands, connect, close, group, views, files, switchboard, report)
+
+
+def topics_of(bootstrap: str, deployment: Deployment, copies: tuple[int, int]) -> KafkaTopics:
+    """The topics of a deployment."""
+    return KafkaTopics(bootstrap, deployment.name, TopicSettings(*copies))
+
+
+def process_log(role: str, settings: Settings) -> Logs:
+    """The log of a process that is no role: the supervisor's."""
+    return Logs(role, f"{role}@{socket.gethostname()}:{os.getpid()}", settings.log_format, settings.log_level)
+
+
+async def serve(
+    role: str,
+    backend: Backend,
+    dsn: str,
+    deployment: Deployment,
+    settings: Settings,
+    choices: Choices,
+    data: Path,
+    parent: Parent,
+) -> None:
+    """One process of a deployment, from start to signal; the end of its supervisor is one too.
+
+    Raises:
+        LogDiffers: the log is not the deployment's.
+        OSError: nobody can listen at the health port.
+    """
+    stop = asyncio.Event()
+    on_signals(stop)
+    name = f"{role}@{socket.gethostname()}:{os.getpid()}"
+    telemetry = Telemetry(
+        role,
+        name,
+        deployment.name,
+        RELEASE,
+        host=settings.health_host,
+        port=settings.health_port,
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+    )
+    async with telemetry:
+        parent.tell(telemetry.url)
+        pipes = pipes_of(role, backend, dsn, deployment, settings.snapshot_folder(data), telemetry)
+        try:
+            await live(name, role, made(role, deployment, pipes, choices, CALCULATIONS), pipes, RELEASE, stop)
+        finally:
+            telemetry.say("stopping")
+            await pipes.close()

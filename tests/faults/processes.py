@@ -1,0 +1,256 @@
+"""Real processes of a deployment, and what a fault does to them."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from gateways.app import App, kafka_backend, postgres_backend
+from schemas.catalog import FAMILIES
+
+CHECKOUT: Final = Path(__file__).parents[2]
+ROLES: Final = ("decide", "react", "project", "calculate")
+"""The roles that a load needs; it sends the ticks itself."""
+
+STOP_SECONDS: Final = 10.0
+"""So long after SIGTERM every process must be gone."""
+
+_LOOK_SECONDS: Final = 0.02
+_SHOWN_BYTES: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a deployment stands.
+
+    `bootstrap` none: on the embedded log. `counts`: family → partitions, `copies` of a topic, and how many must stand.
+    """
+
+    name: str
+    dsn: str
+    bootstrap: str | None
+    folder: Path
+    counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(FAMILIES, 1) | {"market": 3, "site": 2})
+    copies: tuple[int, int] = (1, 1)
+
+    def environ(self) -> dict[str, str]:
+        """What the processes of the deployment are told."""
+        told = {
+            "DATABASE_URL": self.dsn,
+            "GRIDBOOK_DATA": str(self.folder),
+            "GRIDBOOK_DEPLOYMENT": self.name,
+            "GRIDBOOK_FAMILY_PARTITIONS": ",".join(f"{family}={n}" for family, n in self.counts.items()),
+            "GRIDBOOK_REPLICATION_FACTOR": str(self.copies[0]),
+            "GRIDBOOK_MIN_INSYNC_REPLICAS": str(self.copies[1]),
+            "GRIDBOOK_SNAPSHOT_EVERY": "1000",
+            "GRIDBOOK_HEALTH_PORT": "none",
+            "GRIDBOOK_LOG_FORMAT": "json",
+        }
+        return told if self.bootstrap is None else told | {"KAFKA_BOOTSTRAP": self.bootstrap}
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of the snapshots."""
+        return self.folder / "snapshots"
+
+    def app(self) -> App:
+        """Somebody who looks at the deployment, or sends to it."""
+        if self.bootstrap is None:
+            backend = postgres_backend(self.dsn, self.name)
+        else:
+            backend = kafka_backend(self.bootstrap, self.name, self.copies)
+        return App(backend, self.dsn, self.name, self.counts)
+
+
+class Child(Protocol):
+    """A process, however it was started."""
+
+    pid: int
+
+    def code(self) -> int | None:
+        """Its exit code (negative: the signal that ended it); none while it lives."""
+
+
+class Spawn(Protocol):
+    """Starts `gridbook` with these arguments; what it says goes to `log`."""
+
+    def __call__(self, argv: Sequence[str], environ: dict[str, str], log: Path, plants: Sequence[str]) -> Child: ...
+
+
+class _Forked:
+    def __init__(self, nursery: "Nursery", pid: int) -> None:
+        self._nursery, self.pid, self._code = nursery, pid, None
+
+    def code(self) -> int | None:
+        if self._code is None:
+            self._code = self._nursery.ask({"ended": self.pid})
+        return self._code
+
+
+class Nursery:
+    """A process that forks others (`tests/faults/nursery.py`), used as a context; started with the first of them.
+
+    Args:
+        always: what is planted in every process.
+    """
+
+    def __init__(self, *always: str) -> None:
+        self._always = always
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> "Nursery":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(STOP_SECONDS)
+
+    def ask(self, asked: dict[str, Any]) -> Any:
+        """One question, one answer."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.nursery"],
+                cwd=CHECKOUT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def __call__(self, argv: Sequence[str], environ: dict[str, str], log: Path, plants: Sequence[str] = ()) -> Child:
+        asked = {"argv": list(argv), "environ": environ, "log": str(log), "plants": [*self._always, *plants]}
+        return _Forked(self, int(self.ask(asked)))
+
+
+class _Started:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process, self.pid = process, process.pid
+
+    def code(self) -> int | None:
+        return self._process.poll()
+
+
+def interpreter(argv: Sequence[str], environ: dict[str, str], log: Path, plants: Sequence[str] = ()) -> Child:
+    """Starts a process as an operator would: a Python of its own."""
+    assert not plants, "bugs are planted in forked processes"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateways.cli", *argv],
+            cwd=CHECKOUT,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return _Started(process)
+
+
+class Fleet:
+    """The processes of one deployment, by name; used as an async context, which ends them all.
+
+    Args:
+        plants: bugs planted in every process of a role.
+    """
+
+    def __init__(self, place: Place, spawn: Spawn, plants: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.place, self._spawn, self._plants = place, spawn, plants or {}
+        self._children: dict[str, Child] = {}
+        self._roles: dict[str, str] = {}
+        self.kills = 0
+        """Processes that were killed."""
+
+    async def __aenter__(self) -> "Fleet":
+        self.place.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for name in list(self._children):
+            await self.kill(name)
+
+    def start(self, *roles: str, **more: str) -> None:
+        """Starts a process for each role, named after it, and those that are named: `second="decide"`."""
+        for name, role in [*((role, role) for role in roles), *more.items()]:
+            assert name not in self._children, f"{name} runs already"
+            kafka = ["--kafka"] if self.place.bootstrap is not None else []
+            log = self.place.folder / f"{name}.log"
+            environ = self.place.environ()
+            self._children[name] = self._spawn(["run", role, *kafka], environ, log, self._plants.get(role, ()))
+            self._roles[name] = role
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The processes there are."""
+        return tuple(self._children)
+
+    def pid(self, name: str) -> int:
+        """The process of this name."""
+        return self._children[name].pid
+
+    def code(self, name: str) -> int | None:
+        """Its exit code, none while it lives."""
+        return self._children[name].code()
+
+    async def kill(self, name: str) -> None:
+        """`kill -9`, also for one that stands still."""
+        self.signal(name, signal.SIGKILL)
+        child = self._children.pop(name)
+        while child.code() is None:
+            await asyncio.sleep(_LOOK_SECONDS)
+        self.kills += 1
+
+    async def restart(self, name: str) -> None:
+        """Kills it and starts another one."""
+        role = self._roles[name]
+        await self.kill(name)
+        self.start(**{name: role})
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: it stands still and knows nothing of it."""
+        self.signal(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.signal(name, signal.SIGCONT)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Any signal; says nothing to one that has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self._children[name].pid, number)
+
+    async def stop(self) -> dict[str, int]:
+        """SIGTERM to all; the exit code of each. One that is not gone in time is killed, and has -9."""
+        for name in self._children:
+            self.signal(name, signal.SIGTERM)
+        ends = time.monotonic() + STOP_SECONDS
+        codes = dict[str, int]()
+        while self._children and time.monotonic() < ends:
+            for name, child in list(self._children.items()):
+                if (code := child.code()) is not None:
+                    codes[name] = code
+                    del self._children[name]
+            await asyncio.sleep(_LOOK_SECONDS)
+        for name in list(self._children):
+            await self.kill(name)
+            codes[name] = -signal.SIGKILL
+        return codes
+
+    def said(self) -> str:
+        """The end of what every process has said, for people who look for a failure."""
+        found = []
+        for log in sorted(self.place.folder.glob("*.log")):
+            found.append(f"--- {log.name}\n{log.read_bytes()[-_SHOWN_BYTES:].decode(errors='replace')}")
+        return "\n".join(found)

@@ -1,0 +1,69 @@
+"""Real processes under load: killed at any moment, and frozen so that others take over and they wake too late."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from tests.faults.load import Load
+from tests.faults.processes import ROLES, Nursery, Place
+from tests.faults.trial import Life, Story, lived
+
+
+def kills(seed: int, times: int, roles: Sequence[str] = ROLES, *, first: int = 3) -> Story:
+    """`kill -9` of a process of every role, so many times, at moments that the seed draws.
+
+    Args:
+        first: how much of the load comes before; what is left is divided by `times`, with a kill in each part.
+    """
+
+    async def story(life: Life) -> None:
+        rng, part = random.Random(f"{seed} kills"), (life.sends - first) // times
+        moments = [(first + n * part + rng.randrange(part), role) for role in roles for n in range(times)]
+        for sends, role in sorted(moments):
+            await life.sender.reached(sends)
+            await asyncio.sleep(rng.uniform(0, 0.1))
+            await life.fleet.restart(role)
+
+    return story
+
+
+async def test_whoever_is_killed_nothing_is_lost_or_doubled(place: Place, nursery: Nursery) -> None:
+    found = await lived(place, nursery, Load(1), kills(1, times=3))
+    assert found.problems == []
+    assert found.events["TradeMade"] > 100
+    assert found.events["RunPosted"] == 4
+
+
+@pytest.mark.parametrize(
+    ("plant", "role", "what"), [("group_offsets", "decide", "decided again: "), ("rows_apart", "project", "view: ")]
+)
+async def test_a_bug_that_only_a_kill_shows_is_found(
+    place: Place, nursery: Nursery, plant: str, role: str, what: str
+) -> None:
+    load = Load(1, markets=2, orders=12, whole=False)
+    found = await lived(place, nursery, load, kills(1, 3, [role], first=20), pause=0.15, plants={role: [plant]})
+    assert any(what in problem for problem in found.problems), found.problems
+
+
+def freezes(seed: int, times: int) -> Story:
+    """A decider stands still, others answer everything meanwhile, and it wakes up under load."""
+
+    async def story(life: Life) -> None:
+        rng = random.Random(f"{seed} freezes")
+        moments = sorted(rng.sample(range(10, life.sends - 10), times))
+        for sends in moments:
+            await life.sender.reached(sends)
+            name = rng.choice(["decide", "second"])
+            await asyncio.sleep(rng.uniform(0, 0.1))
+            life.fleet.freeze(name)
+            await life.outside.quiet()  # the load goes on: somebody else has taken over
+            life.fleet.thaw(name)
+
+    return story
+
+
+async def test_nothing_of_a_frozen_owner_becomes_visible(place: Place, nursery: Nursery) -> None:
+    found = await lived(place, nursery, Load(2), freezes(2, times=3), more={"second": "decide"})
+    assert found.problems == []
