@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import psutil
 import psycopg
 
 from infra.kafka.broker.find import Broker, find_broker
@@ -52,14 +53,24 @@ class Bed:
         return self._database.dsn
 
     @property
+    def broker_pid(self) -> int | None:
+        """The broker's process, when it was started here."""
+        mine = self._broker is not None and self._broker.origin == "Java"
+        return read_pid(self.folder / "kafka" / "broker.pid") if mine else None
+
+    @property
+    def postgres_pid(self) -> int | None:
+        """The database's first process, when it was started here."""
+        if self._database is None or self._database.origin != "local":
+            return None
+        with psycopg.connect(self._database.dsn) as connection:
+            # Its folder may lie elsewhere: it is the parent of whoever serves us.
+            return psutil.Process(connection.info.backend_pid).ppid()
+
+    @property
     def servers(self) -> tuple[int, ...]:
         """The processes of this machine that were started here; somebody else's are not ours to move."""
-        found = []
-        if self._broker is not None and self._broker.origin == "Java":
-            found.append(read_pid(self.folder / "kafka" / "broker.pid"))
-        if self._database is not None and self._database.origin == "local":
-            found.append(LocalPostgres(self.folder / "postgres").pid)
-        return tuple(pid for pid in found if pid is not None)
+        return tuple(pid for pid in (self.broker_pid, self.postgres_pid) if pid is not None)
 
     def postgres_version(self) -> str | None:
         """The database's own word, when one was used."""

@@ -3,7 +3,6 @@
 It stands by itself so that it can be compiled with the kernel, as an owner is (`infra/compiled.py`).
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from domain.market import decider
@@ -19,7 +18,7 @@ SLICE: Final = 100
 """The limit of `advance`, as in a runtime."""
 
 
-def decided(state: Market, day: Sequence[tuple[Moment, Sequence[Command[Any]]]], meta: FactMeta) -> tuple[int, int]:
+def decided(state: Market, day: list[tuple[Moment, list[Command[Any]]]], meta: FactMeta) -> tuple[int, int]:
     """Advances, decides and evolves a day of commands by tick; returns the numbers of facts and of trades."""
     facts = trades = 0
     for now, commands in day:
@@ -50,7 +49,7 @@ Rest = tuple[int, int]
 """Orders and energy that rest in the end."""
 
 
-def booked(operations: Sequence[Operation]) -> Rest:
+def booked(operations: list[Operation]) -> Rest:
     """Matches, fills, rests and cancels in one book."""
     book = Book()
     orders: list[Order] = []

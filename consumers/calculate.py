@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from consumers.hints import HintedPosition, Hints
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
+from consumers.newer import NewerSchemas
 from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
 from consumers.project import Reached
 from consumers.react import heard, inside_command
@@ -151,6 +152,7 @@ class Calculators:
         group: Group,
         views: CompleteViews,
         report: Report,
+        newer: NewerSchemas | None = None,
     ) -> None:
         self._wired, self._codec, self._counts = wired, codec, counts
         self._events, self._commands, self._views, self._report = events, commands, views, report
@@ -158,7 +160,9 @@ class Calculators:
         self._places: dict[Partition, Place] = {}
         self._waiting: dict[Partition, int] = {}
         mine = [p for p in partitions if p.family in families]
-        self._workers = Workers("calculate", group, mine, self._calculate, report, self._places.get, events)
+        self._workers = Workers(
+            "calculate", group, mine, self._calculate, report, self._places.get, events, newer=newer
+        )
 
     @property
     def working(self) -> tuple[Partition, ...]:

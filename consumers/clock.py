@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from consumers.limits import CLOCK_JUMP_US, DAY_US, MAX_TICK_JUMP_US, SEND_DEADLINE_S
+from consumers.newer import NewerSchemas
 from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
 from consumers.reading import COMMAND_ID, SOURCE, between, last_record
 from consumers.report import TICKS, Condition, Report
@@ -71,12 +72,15 @@ class Clocks:
         now: Callable[[], int],
         tick_us: int,
         multiples: Mapping[str, int],
+        newer: NewerSchemas | None = None,
     ) -> None:
         self._partitions, self._codec, self._events, self._commands = tuple(partitions), codec, events, commands
         self._report, self._now, self._tick_us, self._multiples = report, now, tick_us, multiples
         self._clock = Clock(commands, codec, self._partitions)
         one = self._partitions[:1]
-        self._workers = Workers("clock", group, one, self._run, report, lambda _: None, commands, part=lambda _: _PART)
+        self._workers = Workers(
+            "clock", group, one, self._run, report, lambda _: None, commands, part=lambda _: _PART, newer=newer
+        )
 
     @property
     def working(self) -> tuple[Partition, ...]:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from consumers.follow import Follower, MakeDecider
 from consumers.limits import OwnerLimits
+from consumers.newer import NewerSchemas
 from consumers.owner import DEFAULTS, PartitionOwner, TooManySetAside
 from consumers.ports import (
     CommandLog,
@@ -47,6 +48,7 @@ class Deciders:
         report: Report,
         standby: bool = False,
         limits: OwnerLimits = DEFAULTS,
+        newer: NewerSchemas | None = None,
     ) -> None:
         self._partitions, self._standby = tuple(partitions), standby
         self._make, self._events, self._commands = make, events, commands
@@ -54,10 +56,10 @@ class Deciders:
         self._owners: dict[Partition, PartitionOwner] = {}
         self._followers: dict[Partition, tuple[Follower, asyncio.Task[None], asyncio.Event]] = {}
         self._paused: Mapping[Partition, str] = {}
-        self._pauses = 0
+        self._newer, self._pauses = newer, 0
         self._stop = asyncio.Event()
         self._workers = Workers(
-            "decide", group, self._partitions, self._own, report, self._place, commands, self._resting
+            "decide", group, self._partitions, self._own, report, self._place, commands, self._resting, newer=newer
         )
 
     @property
@@ -85,7 +87,14 @@ class Deciders:
         try:
             follower = await self._unfollow(partition)
             self._owners[partition] = owner = PartitionOwner(
-                partition, self._make, self._events, self._commands, self._snapshots, self._report, self._limits
+                partition,
+                self._make,
+                self._events,
+                self._commands,
+                self._snapshots,
+                self._report,
+                self._limits,
+                self._newer,
             )
             await owner.run(ends, follower)
         except TooManySetAside as many:
@@ -119,7 +128,8 @@ class Deciders:
         every = self._limits.snapshot_every
         follower = Follower(partition, self._make, self._events, self._snapshots, self._report, every)
         ends = asyncio.Event()
-        task = asyncio.create_task(kept(named(partition), lambda: follower.follow(ends), ends, self._report))
+        work = kept(named(partition), lambda: follower.follow(ends), ends, self._report, self._newer)
+        task = asyncio.create_task(work)
         self._followers[partition] = follower, task, ends
         return follower
 

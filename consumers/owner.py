@@ -7,8 +7,9 @@ from typing import Final
 
 from consumers.follow import Follower, MakeDecider
 from consumers.limits import DECIDE_SLICE, MAX_RESTORES, OwnerLimits
+from consumers.newer import NewerSchemas
 from consumers.partition import EvolveFailed, Poison
-from consumers.ports import CommandLog, EventLog, Fenced, LogUnavailable, NewRecord, Owner, Partition, Snapshots
+from consumers.ports import Batch, CommandLog, EventLog, Fenced, LogUnavailable, NewRecord, Owner, Partition, Snapshots
 from consumers.reading import news
 from consumers.report import APPEND, BATCH, CLAIMS, COMMANDS, DECIDE, FACTS, FENCED, Condition, Report, Silent
 
@@ -28,6 +29,7 @@ class PartitionOwner:
         make: makes the empty memory.
         snapshots: where restoring may begin and where memory is saved; none: everything is read again.
         limits: of its appends and snapshots.
+        newer: where schemas of commands are found that this release does not know.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class PartitionOwner:
         snapshots: Snapshots | None = None,
         report: Report | None = None,
         limits: OwnerLimits = DEFAULTS,
+        newer: NewerSchemas | None = None,
     ) -> None:
-        self.partition = partition
+        self.partition, self._newer = partition, newer
         self._make, self._events, self._commands = make, events, commands
         self._snapshots, self._report, self._every = snapshots, report or Silent(), limits.snapshot_every
         self._limits = limits
@@ -119,6 +122,7 @@ class PartitionOwner:
     async def _step(self) -> int:
         self._began = self.decider.source
         batch = await self._commands.read(self.partition, self.decider.source, self._batch)
+        await self._look_up(batch)
         if not batch.records:
             return 0
         try:
@@ -196,6 +200,7 @@ class PartitionOwner:
             if taken and committing is None:
                 break
             batch = await self._commands.read(self.partition, decider.source, min(room, DECIDE_SLICE))
+            await self._look_up(batch)
             if batch.records:
                 began = time.perf_counter()
                 taken += decider.take(batch.records)
@@ -207,6 +212,11 @@ class PartitionOwner:
         if taken:
             self._report.add(DECIDE, self.partition.family, value=spent)
         return taken
+
+    async def _look_up(self, batch: Batch) -> None:
+        """A newer door's command is no reason to set it aside, as long as its schema is on the log."""
+        if self._newer is not None:
+            await self._newer.look(batch.records)
 
     async def _append(self, records: list[NewRecord], commands: int) -> None:
         if not records:

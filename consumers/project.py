@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from consumers.limits import MAX_BATCH
+from consumers.newer import NewerSchemas
 from consumers.ports import Batch, EventLog, Group, Partition
 from consumers.reading import SENT, batches, news, recorded
 from consumers.report import END_TO_END, PROJECT, PROJECTED, Condition, Report
 from consumers.workers import Place, Workers, kept, named
 from projections.view import Row, View
-from schemas.codec import Codec
+from schemas.codec import Codec, UnknownMessage
 from schemas.envelope import Recorded
 from schemas.log.events import TimePassed
 
@@ -197,11 +198,13 @@ class Projectors:
         group: Group,
         report: Report,
         now: Callable[[], int],
+        newer: NewerSchemas | None = None,
     ) -> None:
         self._projector = Projector(views, everywhere, store)
         self._store, self._codec, self._events, self._report, self._now = store, codec, events, report, now
+        self._passed_over = set[str]()
         self._together = _Together(self._projector, report)
-        self._workers = Workers("project", group, partitions, self._project, report, self._place, events)
+        self._workers = Workers("project", group, partitions, self._project, report, self._place, events, newer=newer)
 
     @property
     def working(self) -> tuple[Partition, ...]:
@@ -222,7 +225,7 @@ class Projectors:
         under_way: asyncio.Future[None] | None = None
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
-            facts = [recorded(self._codec, partition, stored) for stored in batch.records]
+            facts = self._read(partition, batch)
             if under_way is not None:
                 await asyncio.shield(under_way)
                 under_way = None
@@ -234,6 +237,19 @@ class Projectors:
                 await news(self._events, partition, position, ends)
         if under_way is not None:
             await asyncio.shield(under_way)
+
+    def _read(self, partition: Partition, batch: Batch) -> list[Recorded[Any]]:
+        """The facts of a batch. A message that this release has no class for is passed over: the release that has one
+        projects from the beginning, because it has other views."""
+        facts = []
+        for stored in batch.records:
+            try:
+                facts.append(recorded(self._codec, partition, stored))
+            except UnknownMessage as unknown:
+                if unknown.name not in self._passed_over:
+                    self._passed_over.add(unknown.name)
+                    self._report.say("passed over", name=unknown.name, alarm=True)
+        return facts
 
     def _measure(self, batch: Batch, transaction: "asyncio.Future[None]") -> None:
         """Notes how long the way from door to view took, for the first record that tells when it was sent."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from consumers.hints import HintedPosition, Hints
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
+from consumers.newer import NewerSchemas
 from consumers.ports import Batch, CommandLog, EventLog, Group, NewRecord, Partition
 from consumers.reading import COMMAND_ID, news, recorded
 from consumers.report import REACTED, Condition, Report
@@ -97,11 +98,12 @@ class Reactors:
         group: Group,
         hints: Hints,
         report: Report,
+        newer: NewerSchemas | None = None,
     ) -> None:
         self._reactor, self._codec, self._events, self._commands = reactor, codec, events, commands
         self._hints, self._report = hints, report
         self._places: dict[Partition, Place] = {}
-        self._workers = Workers("react", group, partitions, self._react, report, self._places.get, events)
+        self._workers = Workers("react", group, partitions, self._react, report, self._places.get, events, newer=newer)
 
     @property
     def working(self) -> tuple[Partition, ...]:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from consumers.limits import FIRST_PAUSE_S, LONGEST_PAUSE_S, STOP_S
+from consumers.newer import NewerSchemas
 from consumers.partition import ChainBroken, FactNotEvolved
 from consumers.ports import CommandLog, EventLog, Group, LogUnavailable, Partition
 from consumers.report import LAG, LAG_TICKS, RETRIES, Condition, Report
@@ -57,14 +58,27 @@ async def until(stop: asyncio.Event, seconds: float) -> bool:
     return stop.is_set()
 
 
-async def kept(part: str, attempt: Callable[[], Awaitable[None]], stop: asyncio.Event, report: Report) -> None:
-    """Runs `attempt` until it returns, again and again while what it needs is gone; stops at what is fatal."""
+async def kept(
+    part: str,
+    attempt: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
+    report: Report,
+    newer: NewerSchemas | None = None,
+) -> None:
+    """Runs `attempt` until it returns, again and again while what it needs is gone; stops at what is fatal.
+
+    A record of a schema that this release does not know is fatal only when `newer` does not find it on the log.
+    """
     pauses = Pauses()
     while not stop.is_set():
         began = time.monotonic()
         try:
-            await attempt()
-            return
+            try:
+                await attempt()
+                return
+            except UnknownSchema as unknown:
+                if newer is None or not await newer.learned(unknown):
+                    raise
         except FATAL as error:
             report.condition(part, Condition.STOPPED, str(error))
             report.say("stopped", part=part, reason=str(error), alarm=True)
@@ -90,6 +104,7 @@ class Workers:
         log: where the end of what it reads is, for displays.
         resting: partitions whose workers rest now, each with the reason.
         part: what a worker is called when it tells how it is.
+        newer: where schemas are found that this release does not know.
     """
 
     def __init__(
@@ -103,10 +118,11 @@ class Workers:
         log: EventLog | CommandLog,
         resting: Callable[[], Mapping[Partition, str]] = dict,
         part: Callable[[Partition], str] | None = None,
+        newer: NewerSchemas | None = None,
     ) -> None:
         self._role, self._group, self._partitions, self._work = role, group, partitions, work
         self._report, self._place, self._log, self._resting = report, place, log, resting
-        self._part = part or named
+        self._part, self._newer = part or named, newer
         self._running: dict[Partition, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._ending: dict[Partition, asyncio.Task[None]] = {}
         self._at_rest = set[Partition]()
@@ -137,6 +153,7 @@ class Workers:
         self._report.condition("group", Condition.RUNNING)
 
     def _follow(self, assigned: frozenset[Partition]) -> None:
+        assigned &= frozenset(self._partitions)  # a group shares out whole topics
         resting = self._resting()
         for partition in [p for p, (task, _) in self._running.items() if task.done()]:
             del self._running[partition]  # it gave up; if it is asked again, it begins again
@@ -178,7 +195,7 @@ class Workers:
                     return
                 raise
 
-        await kept(part, attempt, ends, self._report)
+        await kept(part, attempt, ends, self._report, self._newer)
 
     async def _show_lag(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """`gridbook run`, `up`, `topics`: the processes of a deployment, and the topics that they stand on."""
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -24,6 +24,9 @@ Standby = Annotated[bool, typer.Option("--standby", help="Follow every partition
 Without = Annotated[list[str] | None, typer.Option("--without", help="A role that runs elsewhere, as `clock`.")]
 
 
+_SAID: Final[tuple[type[Exception], ...]] = (*SAID, OSError)
+
+
 def run(
     role: Annotated[RoleName, typer.Argument(help="What it does.")],
     data: Data = None,
@@ -42,7 +45,7 @@ def run(
     except (LogDiffers, InvalidSettings) as failure:
         complain(failure)
         raise typer.Exit(CONFIGURATION) from None
-    except (*SAID, OSError) as failure:
+    except _SAID as failure:
         complain(failure)
         raise typer.Exit(1) from None
 

@@ -14,6 +14,7 @@ from consumers.calculate import Calculators, CompleteViews, WiredCalculation
 from consumers.clock import Clocks
 from consumers.decide import Deciders, of_families
 from consumers.limits import OwnerLimits
+from consumers.newer import NewerSchemas
 from consumers.ports import (
     CommandLog,
     EventLog,
@@ -69,6 +70,7 @@ class Pipes:
     snapshots: Snapshots
     switchboard: Switchboard
     report: Report
+    newer: NewerSchemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def machine_time_us() -> int:
 
 def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wired: Sequence[WiredCalculation]) -> Role:
     """The loop of a role over the chosen families."""
-    events, commands, group, report = pipes.events, pipes.commands, pipes.group, pipes.report
+    events, commands, group, report, newer = pipes.events, pipes.commands, pipes.group, pipes.report, pipes.newer
     codec, counts = deployment.codec, deployment.counts
     mine = of_families(deployment.partitions, choices.families)
     if role == "decide":
@@ -104,13 +106,16 @@ def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wire
             report,
             choices.standby,
             choices.limits,
+            newer,
         )
     if role == "react":
-        return Reactors(mine, Reactor(POLICIES, codec, counts), codec, events, commands, group, pipes.views, report)
+        return Reactors(
+            mine, Reactor(POLICIES, codec, counts), codec, events, commands, group, pipes.views, report, newer
+        )
     if role == "project":
-        return Projectors(mine, VIEWS, EVERYWHERE, pipes.views, codec, events, group, report, machine_time_us)
+        return Projectors(mine, VIEWS, EVERYWHERE, pipes.views, codec, events, group, report, machine_time_us, newer)
     if role == "calculate":
-        return Calculators(mine, wired, codec, counts, events, commands, group, pipes.views, report)
+        return Calculators(mine, wired, codec, counts, events, commands, group, pipes.views, report, newer)
     assert role == "clock", f"no role {role}"
     return Clocks(
         deployment.partitions,
@@ -122,6 +127,7 @@ def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wire
         machine_time_us,
         choices.tick_us,
         choices.multiples,
+        newer,
     )
 
 

@@ -181,14 +181,17 @@ def integers_at(b: bytes, p: int) -> tuple[tuple[int, ...], int]:
 
 
 def short_at(b: bytes, p: int, n: int) -> tuple[list[int], int] | None:
-    """`n` integers at `p` and the place behind them, if none is longer than two bytes."""
-    chunk = b[p : p + 2 * n]
+    """`n` integers at `p` and the place behind them; none if one is longer than two bytes.
+
+    Where the bytes end too early these are fewer, and the place is the end, where no block can begin.
+    """
+    chunk = b[p : p + 2 * n]  # not all that is left: a record may have many blocks
     rest: Iterator[int] = iter(chunk)
     try:
         values = [SIGNED[z] if z < 128 else SIGNED[z - 128 + (next(rest) << 7)] for z in islice(rest, n)]
     except (IndexError, StopIteration):
         return None
-    return (values, p + len(chunk) - length_hint(rest)) if len(values) == n else None
+    return values, p + len(chunk) - length_hint(rest)
 
 
 def ended(b: bytes, p: int) -> None:

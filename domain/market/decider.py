@@ -60,7 +60,7 @@ def initial(key: str) -> Market:
     return Market(key)
 
 
-def decide(state: Market, command: Command[Any], now: Moment) -> Iterable[Fact]:
+def decide(state: Market, command: Command[Any], now: Moment) -> list[Fact]:
     """What was wished for, or the first rule that forbids it (`domain/market/validation.py`)."""
     wish: Wish = command.body
     actor = command.meta.actor
@@ -79,17 +79,17 @@ def decide(state: Market, command: Command[Any], now: Moment) -> Iterable[Fact]:
         case ProposeContract():
             refusal = validation.refuse_proposal(state, wish, actor, now)
             if refusal is None:
-                return (negotiation.propose(state, command, now),)
+                return [negotiation.propose(state, command, now)]
         case ApproveContract():
             refusal = validation.refuse_approval(state, wish, actor, now)
             if refusal is None:
-                return (negotiation.conclude(state, wish),)
+                return [negotiation.conclude(state, wish)]
         case _:
             refusal = _refuse_administration(state, wish, actor, now)
             if refusal is None:
-                return (_prepared(state, wish),)
+                return [_prepared(state, wish)]
     subject, party = _about(state, wish, actor)
-    return (CommandRefused(type(wish).__name__, subject, party, *refusal),)
+    return [CommandRefused(type(wish).__name__, subject, party, *refusal)]
 
 
 def _refuse_administration(state: Market, wish: Administration, actor: str, now: Moment) -> Refusal | None:

@@ -5,6 +5,7 @@ from typing import Final
 from domain.identity import birthplace, born
 from domain.market.book import Order
 from domain.market.deadlines import cancelled
+from domain.market.evolution import Fact
 from domain.market.matching import match
 from domain.market.state import FAMILY, Instrument, Market
 from schemas.envelope import Command, Moment
@@ -16,10 +17,8 @@ from schemas.values import Side
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 
-OrderFact = OrderAccepted | TradeMade | ContractConcluded | OrderCancelled
 
-
-def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder], now: Moment) -> list[OrderFact]:
+def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder], now: Moment) -> list[Fact]:
     """Accepts a checked order and says at once what becomes of it.
 
     Each trade is followed by its contract: an order in the book carries its owner's consent (domain
@@ -51,7 +50,7 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
         rules.self_trade,
         now.at,
     )
-    facts: list[OrderFact] = [accepted]
+    facts: list[Fact] = [accepted]
     rest_wh, n = wish.quantity_wh, 0
     for resting, quantity_wh in plan.meetings:
         if not quantity_wh:
@@ -77,7 +76,7 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
     return facts
 
 
-def cancel(state: Market, wish: CancelOrder) -> list[OrderFact]:
+def cancel(state: Market, wish: CancelOrder) -> list[Fact]:
     """What is left of a resting order is out of the book; its capability and credit are free."""
     return [cancelled(state, state.orders[wish.order], CancelReason.OWNER)]
 

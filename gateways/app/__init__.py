@@ -3,20 +3,22 @@
 import asyncio
 import shutil
 import zoneinfo
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from consumers.calculate import Calculator, WiredCalculation
 from consumers.drive import LockStep
+from consumers.newer import NewerSchemas
 from consumers.owner import PartitionOwner
-from consumers.partition import ChainBroken
+from consumers.partition import ChainBroken, PartitionDecider, Poison
 from consumers.ports import CommandLog, EventLog, Group, LogUnavailable, Partition, SchemaLog
 from consumers.project import Projector, Reached
 from consumers.react import Reactor
 from consumers.replay import Verdict, verify_decisions
+from consumers.report import Silent
 from consumers.transfer import LogSink, LogUnfinished, TransferRefused
 from consumers.workers import Alone
 from domain.policies.table import POLICIES
@@ -82,44 +84,31 @@ class ServedCommandLog(CommandLog, Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """The pair of logs that a deployment stands on."""
-
-    events: ServedEventLog
-    commands: ServedCommandLog
-    group: Callable[[str], Group] = lambda _: Alone()
-    """The group of a role."""
-
-
-def memory_backend(deployment: str, store: MemoryStore | None = None) -> Backend:
-    """Logs in this process's memory, for tests and simulations; what shares a `store` is the same log."""
-    store = store or MemoryStore()
-    return Backend(MemoryEventLog(deployment, store), MemoryCommandLog(deployment, store))
-
-
-def postgres_backend(dsn: str, deployment: str) -> Backend:
-    """The embedded default: logs in PostgreSQL."""
-    return Backend(PostgresEventLog(dsn, deployment), PostgresCommandLog(dsn, deployment))
-
-
-def kafka_backend(bootstrap: str, deployment: str, copies: tuple[int, int] = (1, 1)) -> Backend:
-    """The product: logs on Kafka; `copies` of a topic, and how many must stand."""
-    settings = TopicSettings(*copies)
-
-    def group(role: str) -> Group:
-        return KafkaGroup(bootstrap, deployment, role, "commands" if role in READS_COMMANDS else "events")
-
-    events = KafkaEventLog(bootstrap, deployment, settings)
-    return Backend(events, KafkaCommandLog(bootstrap, deployment, settings), group)
-
-
 class ServedSchemaLog(SchemaLog, Protocol):
     """A log of schemas with a life."""
 
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The logs that a deployment stands on; alone in this process unless told."""
+
+    events: ServedEventLog
+    commands: ServedCommandLog
+    schemas: ServedSchemaLog = field(default_factory=lambda: MemorySchemas("alone"))
+    group: Callable[[str], Group] = lambda _: Alone()
+    """The group of a role."""
+
+    async def start(self) -> None:
+        """Connects all three."""
+        await asyncio.gather(self.events.start(), self.commands.start(), self.schemas.start())
+
+    async def close(self) -> None:
+        """Ends all connections; never raises."""
+        await asyncio.gather(self.events.close(), self.commands.close(), self.schemas.close())
 
 
 def memory_schemas(deployment: str) -> ServedSchemaLog:
@@ -135,6 +124,29 @@ def postgres_schemas(dsn: str, deployment: str) -> ServedSchemaLog:
 def kafka_schemas(bootstrap: str, deployment: str, copies: tuple[int, int] = (1, 1)) -> ServedSchemaLog:
     """The schemas on Kafka."""
     return KafkaSchemas(bootstrap, deployment, TopicSettings(*copies))
+
+
+def memory_backend(deployment: str, store: MemoryStore | None = None) -> Backend:
+    """Logs in this process's memory, for tests and simulations; what shares a `store` is the same log."""
+    store = store or MemoryStore()
+    return Backend(MemoryEventLog(deployment, store), MemoryCommandLog(deployment, store), MemorySchemas(deployment))
+
+
+def postgres_backend(dsn: str, deployment: str) -> Backend:
+    """The embedded default: logs in PostgreSQL."""
+    events, commands = PostgresEventLog(dsn, deployment), PostgresCommandLog(dsn, deployment)
+    return Backend(events, commands, PostgresSchemas(dsn, deployment))
+
+
+def kafka_backend(bootstrap: str, deployment: str, copies: tuple[int, int] = (1, 1)) -> Backend:
+    """The product: logs on Kafka; `copies` of a topic, and how many must stand."""
+    settings = TopicSettings(*copies)
+
+    def group(role: str) -> Group:
+        return KafkaGroup(bootstrap, deployment, role, "commands" if role in READS_COMMANDS else "events")
+
+    events, commands = KafkaEventLog(bootstrap, deployment, settings), KafkaCommandLog(bootstrap, deployment, settings)
+    return Backend(events, commands, KafkaSchemas(bootstrap, deployment, settings), group)
 
 
 def find_local_database(folder: Path) -> Database:
@@ -254,10 +266,10 @@ def deployment_of(name: str, partitions: int | Mapping[str, int]) -> Deployment:
     return Deployment.of(checked(name), load_codec(), partitions)
 
 
-def views_of(dsn: str, schema: str) -> PostgresViews:
+def views_of(dsn: str, schema: str, kind: type[PostgresViews] = PostgresViews) -> PostgresViews:
     """Every family's views in a schema."""
     views = [view for family in FAMILIES for view in VIEWS[family]]
-    return PostgresViews(dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
+    return kind(dsn, schema, [*views, *EVERYWHERE], SQL_VIEWS)
 
 
 def open_switchboard(dsn: str, deployment: str) -> PostgresSwitchboard:
@@ -279,10 +291,11 @@ class App:
         self._backend, self._dsn = backend, dsn
         self._deployment = deployment_of(deployment, partitions)
         self.codec: Codec = self._deployment.codec
+        self._newer = NewerSchemas(self.codec, backend.schemas, load_ledger(), Silent())
         self.partitions = self._deployment.partitions
-        self.views = views_of(dsn, deployment)
-        decider, counts = self._deployment.decider, self._deployment.counts
-        owners = [PartitionOwner(p, decider, backend.events, backend.commands) for p in self.partitions]
+        self.views = self._store(deployment)
+        counts = self._deployment.counts
+        owners = [PartitionOwner(p, self._decider, backend.events, backend.commands) for p in self.partitions]
         self.drive = LockStep(
             owners,
             backend.events,
@@ -305,9 +318,16 @@ class App:
         """Family → number of partitions."""
         return self._deployment.counts
 
+    def _store(self, schema: str) -> PostgresViews:
+        return views_of(self._dsn, schema)
+
+    def _decider(self, partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
+        return self._deployment.decider(partition, set_aside)
+
     async def start(self) -> None:
         """Makes logs and views exist, claims every partition, catches up."""
         await self._open_logs()
+        await self._newer.publish()
         await self.views.start()
         await self.drive.start()
 
@@ -330,15 +350,16 @@ class App:
 
     async def _open_logs(self) -> None:
         await demand_whole(self._dsn, self._deployment.name)
-        await asyncio.gather(self._backend.events.start(), self._backend.commands.start())
+        await self._backend.start()
         await asyncio.gather(
             self._backend.events.create(self.partitions), self._backend.commands.create(self.partitions)
         )
+        await self._newer.learn()
 
     async def close(self) -> None:
         """Gives everything back."""
         await self.drive.stop()
-        await asyncio.gather(self._backend.events.close(), self._backend.commands.close(), self.views.close())
+        await asyncio.gather(self._backend.close(), self.views.close())
 
     async def verify_decisions(self) -> list[Verdict]:
         """Decides every command of every partition again and compares bytes and chain.
@@ -348,7 +369,7 @@ class App:
         return [
             await verify_decisions(
                 p,
-                self._deployment.decider,
+                self._decider,
                 self.codec,
                 self._backend.events,
                 self._backend.commands,
@@ -361,7 +382,7 @@ class App:
 
         A partition whose log goes on behind what is projected is named too: nothing is known of the rest.
         """
-        rebuilt = views_of(self._dsn, f"{self._deployment.name}{REBUILT}")
+        rebuilt = self._store(f"{self._deployment.name}{REBUILT}")
         await rebuilt.drop()
         await rebuilt.start()
         try:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from consumers.newer import NewerSchemas
 from consumers.report import Report
 from gateways.app import CALCULATIONS, Backend, demand_whole, views_of
 from gateways.deployment import Deployment
@@ -15,6 +16,7 @@ from gateways.roles import Choices, Pipes, live, made, on_signals
 from gateways.settings import Settings
 from infra.kafka.topics import KafkaTopics, TopicSettings
 from infra.postgres.switchboard import PostgresSwitchboard
+from infra.schemas import load_ledger
 from infra.snapshots import FolderSnapshots
 from infra.telemetry.logs import Logs
 from infra.telemetry.telemetry import Telemetry
@@ -27,17 +29,19 @@ def pipes_of(role: str, backend: Backend, dsn: str, deployment: Deployment, snap
     """What a process of this role is connected to."""
     events, commands = backend.events, backend.commands
     views, switchboard = views_of(dsn, deployment.name), PostgresSwitchboard(dsn, deployment.name)
+    newer = NewerSchemas(deployment.codec, backend.schemas, load_ledger(), report)
 
     async def connect() -> None:
         await demand_whole(dsn, deployment.name)
-        await asyncio.gather(events.start(), commands.start())
+        await backend.start()
         await asyncio.gather(events.create(deployment.partitions), commands.create(deployment.partitions))
+        await newer.publish()
 
     async def close() -> None:
-        await asyncio.gather(events.close(), commands.close(), views.close(), switchboard.close())
+        await asyncio.gather(backend.close(), views.close(), switchboard.close())
 
     group, files = backend.group(role), FolderSnapshots(snapshots)
-    return Pipes(events, commands, connect, close, group, views, files, switchboard, report)
+    return Pipes(events, commands, connect, close, group, views, files, switchboard, report, newer)
 
 
 def topics_of(bootstrap: str, deployment: Deployment, copies: tuple[int, int]) -> KafkaTopics:

@@ -72,9 +72,8 @@ class KafkaSchemas:
                 if isinstance(error, LogDiffers):
                     raise
                 if attempt == _ATTEMPTS:
-                    raise LogUnavailable(
-                        f"{self._topic.name}: {error or 'no answer in time'}; publish again"
-                    ) from error
+                    said = str(error) or "no answer in time"
+                    raise LogUnavailable(f"{self._topic.name}: {said}; publish again") from error
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause *= 2
             await self._read_on()

@@ -13,20 +13,39 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+_INT4: Final = 23
 _INT8: Final = 20
 _INT8_ARRAY: Final = 1016
 _ALIASES: Final = {"int": "integer"}
 """Names of types that PostgreSQL knows and the library does not."""
-_LENGTHS: Final = 1_000
+_LENGTHS: Final = 64
 """Lengths of arrays whose layout is kept: readings come in files of one length."""
+
+_SHOWN: Final = 300
+"""Letters of a row that a message shows."""
 
 
 class Refused(psycopg.Error):
     """We refuse what PostgreSQL would do, or cannot say it; the transaction ends as with its own errors."""
 
 
+class _Int:
+    """Stands for an integer of 32 bits in the library's table of types: only columns `integer` mean it."""
+
+
+class _IntDumper(Dumper):
+    """An integer of 32 bits; the library's own takes a larger one and cuts it off."""
+
+    format = Format.BINARY
+    oid = _INT4
+
+    def dump(self, obj: Any) -> bytes:
+        """Four bytes, or `struct.error`."""
+        return _pack_int(obj)
+
+
 class _BigInts:
-    """Stands for a sequence of integers in the library's table of types: only columns `bigint[]` mean it."""
+    """Stands for a sequence of integers in the same table: only columns `bigint[]` mean it."""
 
 
 class _BigIntsDumper(Dumper):
@@ -45,6 +64,7 @@ class _BigIntsDumper(Dumper):
         return _layout(count).pack(1, 0, _INT8, count, 1, *flat)
 
 
+_pack_int: Final = struct.Struct(">i").pack
 _EMPTY: Final = struct.pack(">iii", 0, 0, _INT8)
 
 
@@ -55,7 +75,8 @@ def _layout(count: int) -> struct.Struct:
 
 
 def teach(connection: psycopg.Connection[Any]) -> None:
-    """Makes a connection write arrays of integers quickly."""
+    """Makes a connection write arrays of integers quickly, and no integer that does not fit."""
+    connection.adapters.register_dumper(_Int, _IntDumper)
     connection.adapters.register_dumper(_BigInts, _BigIntsDumper)
 
 
@@ -77,7 +98,7 @@ def copy_rows(
                 write(row)
         except (TypeError, ValueError, AttributeError, OverflowError, struct.error) as error:
             # What the library's dumpers raise has no common type.
-            raise Refused(f"a row does not fit the columns of {table} ({error}): {row!r}") from error
+            raise Refused(f"a row does not fit the columns of {table} ({error}): {str(row)[:_SHOWN]}") from error
 
 
 def quoted(name: str) -> str:

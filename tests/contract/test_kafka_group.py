@@ -182,23 +182,23 @@ async def test_what_was_reached_is_shown_to_others(make: Make, kafka_bootstrap: 
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()
 
-    async def shown() -> dict[int, int]:
+    async def shown() -> dict[tuple[str, int], int]:
         offsets = await admin.list_consumer_group_offsets(f"{deployment}.react")
-        return {where.partition: found.offset for where, found in offsets.items() if found.offset >= 0}
+        return {tuple(where): found.offset for where, found in offsets.items() if found.offset >= 0}
 
+    topic = f"{deployment}.events.market"
     member = make(commit_seconds=0.05)
-    member.reached({MARKET[1]: 1})
     await member.join(MARKET)
     await until(member, lambda assigned: len(assigned) == 4)
     member.reached({MARKET[0]: 7, MARKET[1]: 8, METER[0]: 9})
     async with asyncio.timeout(SOON):
-        while await shown() != {0: 7, 1: 8}:  # of what somebody else works on nothing is said
+        while await shown() != {(topic, 0): 7, (topic, 1): 8}:  # of what somebody else works on nothing is said
             await asyncio.sleep(0.01)
     member._commit_seconds = 60  # from now on only at the end
     await asyncio.sleep(0.06)
     member.reached({MARKET[0]: 10})
     await member.leave()
-    assert await shown() == {0: 10, 1: 8}
+    assert await shown() == {(topic, 0): 10, (topic, 1): 8}
     await admin.close()
 
 
@@ -386,6 +386,7 @@ async def test_leaving_ends_also_when_nobody_answers(
             await closing
         await asyncio.wait_for(member.leave(), 3)
         assert member.assigned == NOTHING
+        assert not [task for task in asyncio.all_tasks() if "oordinat" in repr(task) or "heartbeat" in repr(task)]
         await gate.open()
     gc.collect()
     await asyncio.sleep(0)

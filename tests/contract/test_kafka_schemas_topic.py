@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from consumers.ports import LogDiffers, LogUnavailable, NewRecord, SchemaLog, SchemasDiffer
+from consumers.ports import LogDiffers, LogUnavailable, NewRecord, Partition, SchemaLog, SchemasDiffer
 from infra.embedded.schemas import MemorySchemas, PostgresSchemas
 from infra.kafka.producer import TransactionalProducer
 from infra.kafka.schemas_topic import KafkaSchemas
@@ -147,27 +147,29 @@ async def test_a_stranger_on_the_topic_is_named(kafka_bootstrap: str, deployment
     await log.start()
     stranger = TransactionalProducer(kafka_bootstrap, f"{deployment}.stranger")
     await stranger.start()
-    await stranger.write(schemas_topic(deployment).name, 0, [NewRecord(b"\0\0\0\1", b'{"id": 2, "schema": {}}')])
+    topic, record = schemas_topic(deployment).name, NewRecord(b"\0\0\0\1", b'{"id": 2, "schema": {}}')
+    await log._reader.shown(Partition("schemas", 0), await stranger.write(topic, 0, [record]))
     await stranger.stop()
     with pytest.raises(LogDiffers, match=r"the record at 0 of .* is no schema"):
         await log.load()
     await log.close()
 
 
-async def test_a_writer_that_was_fenced_looks_again(
-    kafka_bootstrap: str, deployment: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["start", "write"])
+async def test_what_another_release_publishes_meanwhile_is_seen(
+    kafka_bootstrap: str, deployment: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The worst moment: another release publishes the same id between this one's look and its write.
+    # The worst moments: between this one's first look and its claim, and between its last look and its write.
     mine, theirs = KafkaSchemas(kafka_bootstrap, deployment), KafkaSchemas(kafka_bootstrap, deployment)
     await asyncio.gather(mine.start(), theirs.start())
-    write = TransactionalProducer.write
+    original = getattr(TransactionalProducer, step)
 
-    async def late(producer: Any, *arguments: Any) -> int:
-        monkeypatch.setattr(TransactionalProducer, "write", write)
+    async def late(producer: Any, *arguments: Any) -> Any:
+        monkeypatch.setattr(TransactionalProducer, step, original)
         await theirs.publish(NEW)
-        return await write(producer, *arguments)
+        return await original(producer, *arguments)
 
-    monkeypatch.setattr(TransactionalProducer, "write", late)
+    monkeypatch.setattr(TransactionalProducer, step, late)
     with pytest.raises(SchemasDiffer):
         await mine.publish(OLD | {3: OLD[1]})
     assert await mine.load() == NEW

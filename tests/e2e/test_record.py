@@ -33,7 +33,7 @@ async def lived(dsn: str, name: str) -> App:
 
 async def verdicts(app: App, dsn: str) -> list[Verdict]:
     """Verified by a process of its own: the writer remembers what it wrote, and would not look."""
-    other = App(postgres_backend(dsn, app._deployment), dsn, app._deployment, partitions=2)
+    other = App(postgres_backend(dsn, app._deployment.name), dsn, app._deployment.name, partitions=2)
     await other.open()
     try:
         return await other.verify_decisions()
@@ -65,7 +65,7 @@ UPDATE = "UPDATE log.stored_events SET state = %s WHERE originator_id = %s AND o
 
 
 async def test_a_changed_record_is_named_with_its_position(app: App, postgres_dsn: str) -> None:
-    streams, trader = f"{app._deployment}.events.market/%", World(1).homes[3].party.encode()
+    streams, trader = f"{app._deployment.name}.events.market/%", World(1).homes[3].party.encode()
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         rows = connection.execute(SELECT, (streams, trader)).fetchall()
         stream, version, state = rows[len(rows) // 2]

@@ -26,6 +26,7 @@ from gateways.app import (
     memory_schemas,
     postgres_backend,
     postgres_schemas,
+    release_ledger,
 )
 from gateways.transfer import Side, copy_between, read_archive, write_archive
 from infra.embedded.memory import MemoryStore
@@ -33,6 +34,7 @@ from tests.simulation.runs import examine
 from tests.simulation.world import World
 
 PARTITIONS = 2
+NEWER = 9_999
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -135,16 +137,38 @@ async def test_embedded_to_files_to_kafka_and_back_is_the_same_log(
     expected = await everything(day.side.backend, partitions)
     await copy_between(day.side, day.embedded(embedded), day.dsn)
     assert await everything(day.embedded(embedded).backend, partitions) == expected
+    await published(day.embedded(embedded))
     plan, _, _ = await write_archive(day.embedded(embedded), day.dsn, tmp_path / "one")
     assert plan.tick == World(1).steps[-1].moment.n
     await read_archive(tmp_path / "one", day.on_kafka(kafka_bootstrap, kafka), day.dsn, tmp_path / "key")
     assert await everything(day.on_kafka(kafka_bootstrap, kafka).backend, partitions) == expected
+    assert (await read(day.on_kafka(kafka_bootstrap, kafka)))[NEWER] == newer_schema()
     await verified(day.on_kafka(kafka_bootstrap, kafka).backend, day.dsn, kafka)
     await copy_between(day.on_kafka(kafka_bootstrap, kafka), day.embedded(back), day.dsn)
     assert await everything(day.embedded(back).backend, partitions) == expected
+    assert await read(day.embedded(back)) == release_ledger() | {NEWER: newer_schema()}
     await write_archive(day.embedded(back), day.dsn, tmp_path / "two")
     assert files(tmp_path / "one") == files(tmp_path / "two"), "the same files as before the journey"
     assert await proved(day.embedded(back).backend, day.dsn, back) == day.account
+
+
+def newer_schema() -> dict[str, Any]:
+    """A message that this release does not know, as a newer one has published it on the log."""
+    known = next(schema for schema in release_ledger().values() if schema["name"] == "gridbook.party.PartyRegistered")
+    return {**known, "name": "gridbook.party.PartyRenamed"}
+
+
+async def published(side: Side) -> None:
+    await side.schemas.start()
+    await side.schemas.publish({NEWER: newer_schema()})
+    await side.schemas.close()
+
+
+async def read(side: Side) -> dict[int, dict[str, Any]]:
+    await side.schemas.start()
+    found = await side.schemas.load()
+    await side.schemas.close()
+    return found
 
 
 def files(archive: Path) -> dict[str, bytes]:

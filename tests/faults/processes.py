@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import psutil
+
 from gateways.app import App, kafka_backend, postgres_backend
 from schemas.catalog import FAMILIES
 
@@ -203,6 +205,11 @@ class Fleet:
     def code(self, name: str) -> int | None:
         """Its exit code, none while it lives."""
         return self._children[name].code()
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """What each process has used so far."""
+        times = {name: psutil.Process(child.pid).cpu_times() for name, child in self._children.items()}
+        return {name: used.user + used.system for name, used in times.items()}
 
     async def kill(self, name: str) -> None:
         """`kill -9`, also for one that stands still."""

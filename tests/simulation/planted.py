@@ -20,7 +20,7 @@ class _WithDecider(SimulatedApp):
     def _decider(self, partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
         from domain.families import DECIDERS
 
-        count = self._counts[partition.family]
+        count = self._deployment.counts[partition.family]
         return self.decider_kind(partition, count, DECIDERS[partition.family], self.codec, set_aside)
 
 

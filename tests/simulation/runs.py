@@ -16,7 +16,7 @@ from consumers.ports import NewRecord, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
 from consumers.reading import recorded
-from gateways.app import CALCULATIONS, EVERYWHERE, POLICIES, VIEWS, App, Backend, memory_backend
+from gateways.app import CALCULATIONS, EVERYWHERE, POLICIES, VIEWS, App, Backend, memory_backend, views_of
 from gateways.door import Door
 from infra.embedded.memory import MemoryStore
 from infra.postgres.views import PostgresViews
@@ -37,8 +37,8 @@ class SimulatedApp(App):
         events, commands = CrashingEvents(backend.events, crashes), CrashingCommands(backend.commands, crashes)
         super().__init__(Backend(events, commands), dsn, name, partitions)  # type: ignore[arg-type]
 
-    def _store(self, schema: str, kind: type[PostgresViews] = PostgresViews) -> PostgresViews:
-        made = super()._store(schema, self.views_kind)
+    def _store(self, schema: str) -> PostgresViews:
+        made = views_of(self._dsn, schema, self.views_kind)
         assert isinstance(made, CrashingViews)
         if not schema.endswith("_rebuilt"):
             made.crashes = self._crashes
@@ -124,16 +124,16 @@ class FreeRun:
         self._app, self._rng = app, rng
         self._owners = list(app.drive._owners.values())
         self._events, self._commands = app._backend.events, app._backend.commands
-        self._reactor = Reactor(POLICIES, app.codec, app._counts)
+        self._reactor = Reactor(POLICIES, app.codec, app._deployment.counts)
         self._projector = Projector(VIEWS, EVERYWHERE, app.views)
-        self._calculator = Calculator(CALCULATIONS, app.codec, app._counts, app.views)
+        self._calculator = Calculator(CALCULATIONS, app.codec, app._deployment.counts, app.views)
         self._clock = Clock(self._commands, app.codec, app.partitions)
         self._at: dict[tuple[str, Partition], int] = {}
         self._now = Moment(0, 0)
 
     async def start(self) -> None:
         """Reactors and calculators begin at zero: receivers know repeats."""
-        await self._app._open_logs()
+        await self._app.open_logs()
         await self._app.views.start()
         for owner in self._owners:
             await owner.start()
@@ -144,7 +144,7 @@ class FreeRun:
         """A tick, then its wishes; several doors re-order them between partitions, never within one."""
         self._now = step.moment
         await self._clock.tick(step.moment)
-        door = Door(self._app.codec, self._app._counts, lambda: step.moment)
+        door = Door(self._app.codec, self._app._deployment.counts, lambda: step.moment)
         by_partition: dict[Partition, list[tuple[Partition, NewRecord]]] = {}
         for partition, record in door.admit(step.commands):
             by_partition.setdefault(partition, []).append((partition, record))
@@ -203,7 +203,7 @@ class FreeRun:
         self._calculator.offer(facts)
 
         def complete(family: str) -> int:
-            return self._projector.complete_tick(family, self._app._counts[family])
+            return self._projector.complete_tick(family, self._app._deployment.counts[family])
 
         commands = await self._calculator.run_ready(complete)
         if commands:

@@ -1,9 +1,33 @@
-"""Every benchmark says its figures in the agreed form (run at their smallest by hand; here the form only)."""
+"""Benchmarks are run by hand; held here are their form, and that they measure what they say."""
 
+import asyncio
 import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
-from benchmarks.__main__ import BENCHMARKS
+import pytest
+
+from benchmarks import bids, machine, readings, results
+from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.copying import Avro, answers, avro_each, avro_same, raw_each, raw_same
 from benchmarks.figure import Figure
+from benchmarks.gate import Counted, Gate
+from benchmarks.owner_path import make_decider
+from benchmarks.stages import Clocks
+from consumers.ports import Batch, NewRecord, Partition, StoredRecord
+from consumers.report import BATCH, COMMANDS, LAG, PROJECTED
+from infra.schemas import load_codec, load_ledger
+
+MARKET = Partition("market", 0)
+CODEC = load_codec()
+NAMES = {"kernel", "message_class", "bid_to_trade", "rebuild", "project_readings", "stages"}
+
+
+def stored(records: Sequence[NewRecord], first: int = 0) -> list[StoredRecord]:
+    """The records as they would be read from position `first` on."""
+    return [StoredRecord(first + n, r.key, r.value, r.headers) for n, r in enumerate(records)]
 
 
 def test_a_figure_is_one_json_line_with_the_agreed_names() -> None:
@@ -13,4 +37,157 @@ def test_a_figure_is_one_json_line_with_the_agreed_names() -> None:
 
 
 def test_the_benchmarks_have_names() -> None:
-    assert {"kernel", "message_class"} <= set(BENCHMARKS)
+    assert set(BENCHMARKS) >= NAMES
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kernel", "nonsense"]) == 2
+    said = capsys.readouterr()
+    assert "nonsense" in said.err
+    assert "bid_to_trade" in said.err
+    assert said.out == ""
+
+
+def test_results_tell_the_machine(tmp_path: Path) -> None:
+    figure = Figure("a.b", 1.5, "orders/s")
+    path = results.write("a", [figure], machine.facts(), 2.04, tmp_path / "new")
+    found = json.loads(path.read_text())
+    assert path.name == "a.json"
+    assert found["seconds"] == 2.0
+    assert found["figures"] == [json.loads(figure.to_json())]
+    assert {"cpu", "cores", "python", "kafka", "libraries", "compiled"} <= set(found["machine"])
+    assert {"aiokafka", "fastavro", "psycopg"} <= set(found["machine"]["libraries"])
+
+
+def test_a_compiled_module_is_told() -> None:
+    assert machine.compiled(["json", "_struct"]) == ["_struct"]
+
+
+def test_bids_are_accepted_and_lead_to_as_many_facts_as_promised() -> None:
+    count = bids.TICK_EVERY
+    decider = make_decider(CODEC)(MARKET, ())
+    prepared = stored(list(bids.preparation(CODEC)))
+    made = decider.decide(prepared)
+    assert {CODEC.decode(record.value)[1].__class__.__name__ for record in made} == {
+        "LogicAdopted", "TimePassed", "RuleSetAdopted", "SessionOpened",
+        "ParticipantAdmitted", "CapabilityRecorded", "CreditRecorded",
+    }  # fmt: skip
+    facts = decider.decide(stored(list(bids.bids(CODEC, count)), len(prepared)))
+    kinds = Counter(CODEC.decode(record.value)[1].__class__.__name__ for record in facts)
+    assert set(kinds) == {"OrderAccepted", "TradeMade", "ContractConcluded", "TimePassed"}
+    assert (kinds["OrderAccepted"], kinds["TimePassed"]) == (count - 1, 1)
+    assert 1.35 < len(facts) / count < 1.45
+
+
+def test_bids_are_the_same_for_the_same_seed() -> None:
+    assert list(bids.bids(CODEC, 20)) == list(bids.bids(CODEC, 20))
+    assert list(bids.bids(CODEC, 20)) != list(bids.bids(CODEC, 20, seed=1))
+
+
+def test_readings_are_recorded() -> None:
+    appends = list(readings.facts(CODEC, 3 * readings.POINTS, 96))
+    bodies = [CODEC.decode(record.value)[1] for append in appends for record in append]
+    kinds = Counter(type(body).__name__ for body in bodies)
+    days = 3
+    assert kinds == {
+        "LogicAdopted": 1,
+        "TimePassed": days,
+        "MeteringPointRegistered": readings.POINTS,
+        "ReadingsRecorded": days * readings.POINTS,
+    }
+    assert all(len(body.energy_wh) == 96 for body in bodies if hasattr(body, "energy_wh"))
+
+
+def test_copies_write_what_they_say() -> None:
+    avro = Avro(load_ledger())
+    decider = make_decider(CODEC)(MARKET, ())
+    prepared = list(bids.preparation(CODEC))
+    decider.decide(stored(prepared))
+    said = stored(list(bids.bids(CODEC, 50)), len(prepared))
+    facts = decider.decide(said)
+    answered = answers(avro, stored(facts), len(prepared), len(said))
+    as_said = [NewRecord(record.key, record.value, record.headers) for record in said]
+    assert [record for answer in answered for record in answer.records] == facts
+    assert raw_same(said, answered) == facts
+    assert avro_same(avro)(said, answered) == facts, "fastavro gives the same bytes"
+    assert raw_each(said, answered) == as_said
+    assert avro_each(avro)(said, answered) == as_said
+
+
+class Log:
+    """A log with records at every other position, as behind markers."""
+
+    def __init__(self, count: int) -> None:
+        self._records = [StoredRecord(2 * n, b"", b"", ()) for n in range(count)]
+
+    async def create(self, partitions: Sequence[Partition]) -> None: ...
+
+    async def read(self, partition: Partition, position: int, limit: int) -> Batch:
+        found = [record for record in self._records if record.position >= position][:limit]
+        return Batch(tuple(found), found[-1].position + 2 if found else position)
+
+    async def end(self, partition: Partition) -> int:
+        return 2 * len(self._records)
+
+    async def wait(self, partition: Partition, position: int, timeout: float) -> bool:
+        return position < await self.end(partition)
+
+
+async def test_a_gate_shows_what_stands_before_it_and_nothing_behind() -> None:
+    gate = Gate(Log(10), end=7)
+    assert await gate.end(MARKET) == 7
+    batch = await gate.read(MARKET, 0, 100)
+    assert [record.position for record in batch.records] == [0, 2, 4, 6]
+    assert batch.next == 7
+    assert await gate.read(MARKET, 7, 100) == Batch((), 7)
+    assert (await gate.read(MARKET, 0, 2)).next == 4
+    assert await gate.wait(MARKET, 3, 0.01)
+    assert not await gate.wait(MARKET, 7, 0.01)
+    waiting = asyncio.create_task(gate.wait(MARKET, 7, 5))
+    await asyncio.sleep(0)
+    gate.open(100)
+    assert await waiting
+    batch = await gate.read(MARKET, 7, 100)
+    assert [record.position for record in batch.records] == [8, 10, 12, 14, 16, 18]
+    assert batch.next == await gate.end(MARKET) == 20
+
+
+async def test_counting_waits_for_all_that_is_asked() -> None:
+    counted = Counted()
+    waiting = asyncio.create_task(counted.until(commands=3, projected=5))
+    counted.add(COMMANDS, "market", "0", value=3)
+    counted.add(BATCH, "market", value=3)
+    counted.add(PROJECTED, value=4)
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    counted.add(PROJECTED, value=1)
+    counted.set(LAG, value=9)
+    await asyncio.wait_for(waiting, 1)
+    assert (counted.commands, counted.appends, counted.projected) == (3, 1, 5)
+
+
+def test_clocks_divide_the_time_among_the_stages() -> None:
+    clocks = Clocks()
+    inner = clocks.around("inner", lambda: spin(0.02))
+
+    def work() -> None:
+        spin(0.01)
+        inner()
+
+    outer = clocks.around("outer", work)
+    clocks.around("never", work)
+    for _ in range(3):
+        outer()
+    stages = clocks.stages()
+    assert set(stages) == {"inner", "outer"}
+    assert stages["inner"] == pytest.approx(0.06, rel=0.2)
+    assert stages["outer"] == pytest.approx(0.03, rel=0.2)
+    clocks.again()
+    assert clocks.stages() == {}
+
+
+def spin(seconds: float) -> None:
+    """Uses the processor for so long."""
+    ends = time.thread_time() + seconds
+    while time.thread_time() < ends:
+        pass

@@ -336,7 +336,7 @@ class Board:
 
 
 class Notes:
-    """Positions of readers, in a dict; `refuses` says which calls (`hints`, `hint`) fail, `count` how often one was noted."""
+    """Positions of readers in a dict; `refuses` says which calls (`hints`, `hint`) fail, `count` how often one came."""
 
     def __init__(self) -> None:
         self.noted: dict[tuple[str, Partition], int] = {}

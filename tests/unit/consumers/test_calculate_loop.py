@@ -1,4 +1,4 @@
-"""Calculators on a log: they wait for their inputs, forget nothing while they wait, and tell what could not be computed."""
+"""Calculators on a log: they wait for inputs, forget nothing while they wait, and tell what could not be computed."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -239,7 +239,7 @@ async def test_a_clock_that_jumps_sends_nothing_more(logs: Logs, monkeypatch: py
     await every_partition_has_passed(logs, 100, T)
     machine = Machine(T)
     machine.jumps = {4: jump_us}
-    with pytest.raises(ClockJumped, match="the machine's clock jumped by [+-]3,60[01] s"):
+    with pytest.raises(ClockJumped, match=r"the machine's clock jumped by [+-]3,60[01] s"):
         await tick_for(clocks(logs, machine, monkeypatch), machine, 60)
     assert [t for t in await ticks(logs) if t[0] > 100] == [(101, 1), (102, 2), (103, 3)]
     assert issubclass(ClockJumped, NeedsOperator)
@@ -322,6 +322,18 @@ async def test_only_who_is_asked_ticks(logs: Logs, monkeypatch: pytest.MonkeyPat
         assert seen.now("clock") is Condition.RUNNING
         group.assign()
         await eventually(lambda: seen.now("clock") is None)
+
+
+async def test_one_process_has_one_clock_also_when_the_group_shares_out_a_whole_topic(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(T)
+    async with process(logs, monkeypatch, machine) as (group, seen):
+        group.assign(PARTY, Partition("party", 1), Partition("party", 2))
+        await eventually(lambda: seen.counts.get(("ticks",), 0) > 5)
+        group.assign()
+    said = [n for n, _ in await ticks(logs)]
+    assert said == sorted(set(said)), "nothing is said twice"
 
 
 async def test_after_an_outage_the_clock_is_well_again(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
-"""The deciders of a process: owners where the group asks, followers where it does not yet, rest where an operator says."""
+"""The deciders of a process: owners where the group asks, followers where it does not, rest where an operator says."""
 
 import asyncio
+import functools
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -85,6 +86,10 @@ async def test_a_log_that_fails_again_and_again_loses_and_doubles_nothing(logs: 
     await logs.whole()
 
 
+def stopped(seen: Seen) -> bool:
+    return seen.now("party/0") is Condition.STOPPED
+
+
 async def test_a_recorded_fact_that_cannot_be_evolved_stops_the_partition(
     logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +108,7 @@ async def test_a_recorded_fact_that_cannot_be_evolved_stops_the_partition(
         process = Process(logs, standby=standby)
         process.group.assign(PARTY)
         async with running(process.deciders.run):
-            await eventually(lambda process=process: process.seen.now("party/0") is Condition.STOPPED)
+            await eventually(functools.partial(stopped, process.seen))
             await turns(100)
             assert "party/0 seq 3: evolve raised KeyError('bad')" in process.seen.parts["party/0"][1]
             assert list(process.seen.alarms()) == ["stopped"]
@@ -261,7 +266,7 @@ class Slow:
 
     async def read(self, partition: Partition, position: int, limit: int) -> Batch:
         await self.go.wait()
-        return await self._inner.read(partition, position, limit)
+        return await self._inner.inner.read(partition, position, limit)
 
 
 async def test_a_standby_joins_only_when_it_has_caught_up_and_takes_over_in_one_step(logs: Logs) -> None:

@@ -1,6 +1,7 @@
 """Followers: a memory ahead of a takeover, from a snapshot where one fits, and from the records in every other case."""
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
@@ -216,6 +217,10 @@ async def test_the_chain_goes_on_over_a_snapshot(logs: Logs, shelf: Shelf, seen:
         await Follower(PARTY, make, looked, shelf, seen).catch_up()
 
 
+def has_read(follower: Follower, records: int) -> bool:
+    return follower.decider.seq == records
+
+
 async def test_what_follows_is_read_and_saved_on_the_way(logs: Logs, shelf: Shelf, seen: Seen) -> None:
     follower = Follower(PARTY, make, logs.events, shelf, seen, every=5)
     async with running(follower.follow):
@@ -224,7 +229,7 @@ async def test_what_follows_is_read_and_saved_on_the_way(logs: Logs, shelf: Shel
         for n in range(12):
             await logs.register(f"q{n}")
             await logs.answer()
-            await eventually(lambda n=n: follower.decider.seq == 13 + n)
+            await eventually(functools.partial(has_read, follower, 13 + n))
         await eventually(lambda: len(shelf.saved) == 3)
     assert [Follower(PARTY, make, logs.events, shelf).decider.seq] == [0]
     for data in shelf.saved:

@@ -1,5 +1,6 @@
 """Positions noted now and then: often enough to save work, never so often that noting becomes the work."""
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 import consumers.hints as module
 from consumers.hints import HintedPosition
 from consumers.limits import HINT_EVERY_S
+from consumers.ports import Partition
 from tests.unit.consumers.loops import PARTY, Notes, Seen
 
 
@@ -72,7 +74,7 @@ async def test_a_store_that_is_away_is_told_and_asked_again_a_second_later(time:
     notes, seen = Notes(), Seen()
     position, hint = hinted(notes, seen), notes.hint
 
-    async def away(*_: object) -> None:
+    async def away(reader: str, positions: Mapping[Partition, int]) -> None:
         notes.count += 1
         raise error
 

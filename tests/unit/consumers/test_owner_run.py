@@ -1,6 +1,7 @@
 """An owner that decides the next batch while the last one commits: nothing early, nothing lost, nothing twice."""
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -49,6 +50,10 @@ def sizes(gate: Gate) -> list[int]:
 # -- overlap -------------------------------------------------------------------------------------------
 
 
+def has_decided(mine: PartitionOwner, commands: int) -> bool:
+    return mine.decider.source == commands
+
+
 async def test_what_arrives_during_an_append_is_decided_meanwhile_and_goes_into_one_next_append(
     logs: Logs, gate: Any, seen: Seen
 ) -> None:
@@ -58,7 +63,7 @@ async def test_what_arrives_during_an_append_is_decided_meanwhile_and_goes_into_
         await eventually(lambda: gate.waiting)
         for n in range(7):
             await logs.register(f"p{n}")
-            await eventually(lambda n=n: mine.decider.source == 2 + n, "decided while the append is under way")
+            await eventually(functools.partial(has_decided, mine, 2 + n), "decided while the append is under way")
             assert await logs.bodies() == [], "nothing can be read before the commit"
         assert sizes(gate) == [2], "the tick with the logic that it adopts"
         gate.open.set()
@@ -72,8 +77,8 @@ async def test_what_arrives_during_an_append_is_decided_meanwhile_and_goes_into_
 
 
 async def test_an_owner_without_anything_to_do_waits(logs: Logs, gate: Any, seen: Seen) -> None:
-    reads = Counted(logs.commands)
-    mine = PartitionOwner(PARTY, make, gate, reads, None, seen)  # type: ignore[arg-type]
+    reads: Any = Counted(logs.commands)
+    mine = PartitionOwner(PARTY, make, gate, reads, None, seen)
     async with running(mine.run):
         await eventually(lambda: mine.decider.source == 1 and not gate.waiting)
         await turns()
@@ -109,8 +114,8 @@ async def test_a_place_without_a_record_at_the_end_is_no_reason_to_ask_again_and
     logs: Logs, gate: Any, seen: Seen
 ) -> None:
     await logs.register("ann")
-    reads = Counted(logs.commands, hole=1)
-    mine = PartitionOwner(PARTY, make, gate, reads, None, seen)  # type: ignore[arg-type]
+    reads: Any = Counted(logs.commands, hole=1)
+    mine = PartitionOwner(PARTY, make, gate, reads, None, seen)
     async with running(mine.run):
         await eventually(lambda: mine.decider.source == 1 and not gate.waiting)
         await turns()
@@ -172,8 +177,8 @@ async def test_a_failed_append_takes_the_next_batch_with_it_and_a_new_run_has_ev
         await task
     assert len(gate.begun) == 1, "what was decided on doubtful ground is not appended"
     assert seen.counts.get(("fenced", "party", "0"), 0) == (fate == "fenced")
-    async with running(mine.run) as (task, _):
-        await logs.answered(task)
+    async with running(mine.run) as (again, _):
+        await logs.answered(again)
     await one_answer_a_command(logs)
     assert await logs.registered() == ["ann", "bob"]
 
@@ -195,8 +200,8 @@ async def test_many_failures_in_a_row_lose_and_double_nothing(logs: Logs, gate: 
             async with running(mine.run) as (task, _):
                 await logs.answered(task)
     assert not gate.fate
-    async with running(mine.run) as (task, _):
-        await logs.answered(task)
+    async with running(mine.run) as (again, _):
+        await logs.answered(again)
     await one_answer_a_command(logs)
     assert await logs.registered() == [f"p{n}" for n in range(sent)]
 

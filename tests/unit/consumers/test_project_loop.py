@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-import consumers.project as module
 import consumers.workers
-from consumers.ports import Batch, NewRecord, Partition
+from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
 from consumers.project import NewRow, Projectors, Reached
 from consumers.reading import COMMAND_ID, SENT
 from consumers.report import Condition
@@ -243,7 +242,7 @@ async def test_a_log_that_fails_while_a_transaction_is_under_way_doubles_nothing
         async def read(self, partition: Partition, position: int, limit: int) -> Batch:
             if position and failing["left"]:
                 failing["left"] -= 1
-                raise consumers.workers.LogUnavailable("gone")
+                raise LogUnavailable("gone")
             return await super().read(partition, position, limit)
 
     process = Process(logs, store, Failing(logs.events, limit=5))
@@ -274,11 +273,11 @@ async def test_a_partition_whose_rows_are_refused_stops_no_other(store: Store) -
         await until_projected(logs, store)
         await eventually(lambda: process.seen.now("site/0") is Condition.RUNNING)
         store.go.clear()
+        before = len(store.begun)
         for partition in (METER, PARTY, SITE):
-            before = len(store.begun)
             await logs.tick(Moment(2, NOW.at + 1), partition)
             await logs.answer(partition)
-            await eventually(lambda before=before: partition is not METER or len(store.begun) > before)
+            await eventually(lambda: len(store.begun) > before, "the first is under way, and the others wait")
         await turns(100)
         store.go.set()
         await until_projected(logs, store)
@@ -293,7 +292,7 @@ async def test_who_goes_alone_gets_its_turn_also_when_the_others_never_rest(stor
         for n in range(2, 40):
             await logs.tick(Moment(n, NOW.at + n), partition)
         await logs.answer(partition, batch=1)
-    process.projectors._events = Reading(logs.events, limit=2)  # type: ignore[assignment]
+    process.projectors._events = Reading(logs.events, limit=2)
     async with running(process.projectors.run):
         await until_projected(logs, store)
     assert {SITE} in [moved.keys() for moved in store.begun[:5]]
@@ -365,7 +364,3 @@ async def test_at_the_end_what_was_begun_is_finished(logs: Logs, store: Store) -
     assert store.parties() == ["ann", "bob"]
     await turns(10)
     assert asyncio.all_tasks() == before
-
-
-def test_the_batches_have_a_limit() -> None:
-    assert module.MAX_BATCH == 2_000

@@ -1,6 +1,7 @@
 """Reactors die, double and begin again; receivers decide every policy's command once."""
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -81,6 +82,10 @@ async def until_sent(logs: Logs, what: Callable[[list[bytes]], bool]) -> None:
     async with asyncio.timeout(5):
         while not what(await sent(logs)):
             await asyncio.sleep(0.001)
+
+
+def so_many(count: int, found: list[bytes]) -> bool:
+    return len(found) == count
 
 
 async def test_facts_become_commands_in_their_order_once(logs: Logs) -> None:
@@ -217,7 +222,7 @@ async def test_a_reader_that_is_never_behind_does_not_note_at_every_fact(logs: L
         for n in range(50):
             await logs.apply("p1", f"town{n}")
             await logs.answer()
-            await until_sent(logs, lambda found, n=n: len(found) == 6 + n)
+            await until_sent(logs, functools.partial(so_many, 6 + n))
     assert notes.count < 10
 
 

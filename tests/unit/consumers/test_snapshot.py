@@ -9,7 +9,6 @@ import pickletools
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -190,11 +189,11 @@ def test_another_field_is_another_shape(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture
-async def snapshot() -> AsyncIterator[bytes]:
+async def snapshot() -> bytes:
     logs = await Logs().start()
     await logs.register("ann", "bob")
     await logs.answer()
-    yield written(PARTY, await logs.whole(), 4)
+    return written(PARTY, await logs.whole(), 4)
 
 
 def told(data: bytes, **other: Any) -> bytes:
@@ -284,7 +283,11 @@ class Call:
     def __call__(self) -> None: ...
 
 
-class Forger(pickle._Pickler):  # type: ignore[name-defined]  # the one in Python, which can be taught
+_IN_PYTHON: Any = vars(pickle)["_Pickler"]
+"""The one that can be taught."""
+
+
+class Forger(_IN_PYTHON):  # type: ignore[misc]
     """Writes names without looking whether they are true."""
 
     def save(self, obj: Any, *args: Any, **how: Any) -> None:

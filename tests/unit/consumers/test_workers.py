@@ -57,9 +57,12 @@ class Bench:
         self.place: Callable[[Partition], tuple[int, int] | None] = lambda _: None
         self.log = Logs(ONE, TWO, THREE)
         self.workers = Workers(
-            "decide", group, (ONE, TWO, THREE), self.work, self.seen, lambda p: self.place(p), self.log.events,
+            "decide", group, (ONE, TWO, THREE), self.work, self.seen, self._place, self.log.events,
             lambda: self.resting,
         )  # fmt: skip
+
+    def _place(self, partition: Partition) -> tuple[int, int] | None:
+        return self.place(partition)
 
     def working(self, *partitions: Partition) -> bool:
         return set(self.work.now) == set(partitions)
@@ -84,9 +87,21 @@ async def test_there_is_a_worker_for_each_partition_asked_for() -> None:
         assert bench.work.begun == [ONE, TWO, THREE], "who stays is not disturbed"
         await eventually(lambda: bench.seen.now("market/0") is None)
         bench.group.assign()
-        await eventually(lambda: bench.working())
+        await eventually(bench.working)
     assert bench.group.left
     assert set(bench.seen.parts) == {"group"}
+
+
+async def test_what_the_group_shares_out_beside_it_has_no_worker() -> None:
+    """A group shares out whole topics, and the clock works on one partition of one."""
+    bench = Bench(Driven())
+    bench.workers._partitions = (TWO,)
+    bench.group.assign(ONE, TWO, THREE)
+    async with running(bench.workers.run):
+        await eventually(lambda: bench.working(TWO))
+        await asyncio.sleep(0.1)
+        assert bench.work.begun == [TWO]
+        assert bench.workers.working == (TWO,)
 
 
 async def test_at_the_end_all_workers_end_and_the_group_is_left() -> None:
@@ -138,7 +153,7 @@ def test_pauses_grow_up_to_a_limit_and_begin_again_after_a_healthy_time(monkeypa
 
 
 @pytest.mark.parametrize(
-    "error", [ChainBroken("changed"), UnknownSchema("newer"), UndecodableRecord("bytes"), NeedsOperator("look")]
+    "error", [ChainBroken("changed"), UnknownSchema(7), UndecodableRecord("bytes"), NeedsOperator("look")]
 )
 async def test_what_is_fatal_stops_one_worker_with_an_alarm(error: Exception) -> None:
     async with at_work(TWO) as bench:

@@ -7,12 +7,14 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from schemas import codec_varints
 from schemas.catalog import MessageType, all_messages
 from schemas.codec import Codec, UndecodableRecord
 from schemas.codec_functions import Functions
@@ -270,6 +272,7 @@ def damaged(message: MessageType, old: bytes, new: bytes) -> bytes:
         ("text of absurd length", damaged(ORDER, b"\x04" + "é".encode(), varint(2**63) + "é".encode())),
         ("integer of more than 64 bits", damaged(READINGS, b"\x02\0\0", b"\x02" + b"\xff" * 9 + b"\x02\0")),
         ("integer that never ends", damaged(READINGS, b"\x02\0\0", b"\x02" + b"\xff" * 200)),
+        ("integer of eleven bytes", damaged(READINGS, b"\x02\0\0", b"\x02" + b"\x80" * 10 + b"\0\0")),
         ("array of absurd length", damaged(READINGS, b"\x02\0\0", varint(zigzag(2**62)) + b"\0\0")),
         ("array of absurd negative length", damaged(READINGS, b"\x02\0\0", varint(zigzag(-(2**63))) + b"\x02\0\0")),
         ("array without an end", damaged(READINGS, b"\x02\0\0", b"\x02\0")),
@@ -295,6 +298,34 @@ def test_a_boolean_is_zero_or_one() -> None:
     assert decode(record)[1].flags == (True,)
     with pytest.raises(ValueError, match="boolean"):
         decode(record.replace(b"\x02\x01\x00", b"\x02\x02\x00"))
+
+
+def test_many_small_blocks_cost_about_what_one_large_block_costs() -> None:
+    """An array in blocks is no way to make a reader copy the record again and again."""
+    (meta, body), *_ = extremes(READINGS)
+    items = b"\x02" * 12
+    blocks = 40_000
+    start = by_fastavro(READINGS, datum_of(READINGS, meta, body))[:-1]
+    one = FRAME + start + varint(zigzag(12 * blocks)) + items * blocks + b"\0"
+    many = FRAME + start + (varint(zigzag(12)) + items) * blocks + b"\0"
+    decode = FUNCTIONS.decoder(READINGS)
+    seconds = []
+    for record in (one, many):
+        begun = process_time()
+        assert decode(record)[1].energy_wh == (1,) * (12 * blocks)
+        seconds.append(process_time() - begun)
+    assert seconds[1] < 10 * seconds[0]
+
+
+def test_what_is_remembered_of_times_stays_small() -> None:
+    tick = next(m for m in MESSAGES if m.name == "gridbook.log.Tick")
+    meta = extreme(part_of(CommandMeta), False, 0)
+    for at in range(2**50, 2**50 + 3 * codec_varints.MAX_MOMENTS):
+        record = encoded(tick, meta, tick.cls(1, at))
+        assert record is not None
+        assert FUNCTIONS.decoder(tick)(record)[1].at == at
+    assert 0 < len(codec_varints.MOMENTS) <= codec_varints.MAX_MOMENTS
+    assert 0 < len(codec_varints.MOMENTS_READ) <= codec_varints.MAX_MOMENTS
 
 
 # -- envelopes that share their bytes --------------------------------------------------------------
