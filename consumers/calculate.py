@@ -13,9 +13,9 @@ from typing import Any, Final, Protocol
 from consumers.hints import HintedPosition, Hints
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
-from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
+from consumers.ports import CommandLog, EventLog, Group, Headers, NewRecord, Partition
 from consumers.project import Reached
-from consumers.react import heard, inside_command
+from consumers.react import Traces, heard, inside_command
 from consumers.reading import news
 from consumers.report import CALCULATED, FAILED, WAITING, Condition, Report
 from consumers.workers import Place, Workers, named, until
@@ -38,6 +38,10 @@ class WiredCalculation:
     parameters: Callable[[Recorded[Any]], Mapping[str, Any]]
 
 
+_Call = tuple[WiredCalculation, Recorded[Any], Headers]
+"""A calculation, the fact that starts it, and that fact's trace."""
+
+
 class Calculator:
     """Collects the facts that start calculations and runs those whose inputs are complete."""
 
@@ -46,17 +50,18 @@ class Calculator:
     ) -> None:
         self._codec, self._partitions, self._ask = codec, partitions, ask
         self._by_fact = {(w.calculation.family, w.calculation.on): w for w in wired}
-        self._waiting: list[tuple[WiredCalculation, Recorded[Any]]] = []
+        self._waiting: list[_Call] = []
         self._still = self._waiting
         self.failures: list[str] = []
         """Calculations that could not be computed, for whoever watches."""
 
-    def offer(self, facts: Sequence[Recorded[Any]]) -> None:
-        """Takes facts as they are read; those that start no calculation are passed over."""
+    def offer(self, facts: Sequence[Recorded[Any]], traces: Traces | None = None) -> None:
+        """Takes facts (of one partition, where they have traces) as they are read; those that start no calculation
+        are passed over."""
         for fact in facts:
             wired = self._by_fact.get((fact.family, type(fact.body)))
             if wired is not None:
-                self._waiting.append((wired, fact))
+                self._waiting.append((wired, fact, (traces or {}).get(fact.meta.seq, ())))
 
     def listens_to(self, family: str, kind: type | None = None) -> bool:
         """Whether facts of this family (and of this type, if it is known) can start a calculation."""
@@ -76,16 +81,16 @@ class Calculator:
         take what comes later for a repeat. What ran stays waiting until `sent` says that it is on the log.
         """
         commands: list[tuple[Partition, NewRecord]] = []
-        still: list[tuple[WiredCalculation, Recorded[Any]]] = []
+        still: list[_Call] = []
         held: set[tuple[str, str, int]] = set()
-        for wired, fact in self._waiting:
+        for wired, fact, trace in self._waiting:
             line = (wired.calculation.name, fact.family, fact.partition)
             cutoff = wired.calculation.cutoff(fact)
             if line not in held and all(complete(family) >= cutoff for family in wired.calculation.needs):
-                commands += await self._run(wired, fact)
+                commands += await self._run(wired, fact, trace)
             else:
                 held.add(line)
-                still.append((wired, fact))
+                still.append((wired, fact, trace))
         self._still = still
         return commands
 
@@ -97,7 +102,9 @@ class Calculator:
         """Nothing waits any more: the facts are offered again from the log."""
         self._waiting = self._still = []
 
-    async def _run(self, wired: WiredCalculation, fact: Recorded[Any]) -> list[tuple[Partition, NewRecord]]:
+    async def _run(
+        self, wired: WiredCalculation, fact: Recorded[Any], trace: Headers
+    ) -> list[tuple[Partition, NewRecord]]:
         calculation = wired.calculation
         try:
             parameters = wired.parameters(fact)
@@ -110,7 +117,7 @@ class Calculator:
             # In a thread: a settlement run may take longer than a group waits for a sign of life.
             bodies = await asyncio.to_thread(lambda: list(calculation.compute(fact, inputs)))
             return [
-                inside_command(self._codec, fact, actor, n, fact.key, body, calculation.family, partitions)
+                inside_command(self._codec, fact, actor, n, fact.key, body, calculation.family, partitions, trace)
                 for n, body in enumerate(bodies)
             ]
         except Exception as error:
@@ -187,8 +194,8 @@ class Calculators:
         self._report.condition(named(partition), Condition.RUNNING)
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
-            facts = heard(self._codec, partition, batch, calculator.listens_to)
-            calculator.offer(facts)
+            facts, traces = heard(self._codec, partition, batch, calculator.listens_to)
+            calculator.offer(facts, traces)
             position = batch.next
             tick = facts[-1].meta.tick.n if facts else tick
             self._places[partition] = position, tick

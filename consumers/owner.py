@@ -11,7 +11,20 @@ from consumers.newer import NewerSchemas
 from consumers.partition import EvolveFailed, Poison
 from consumers.ports import Batch, CommandLog, EventLog, Fenced, LogUnavailable, NewRecord, Owner, Partition, Snapshots
 from consumers.reading import news
-from consumers.report import APPEND, BATCH, CLAIMS, COMMANDS, DECIDE, FACTS, FENCED, Condition, Report, Silent
+from consumers.report import (
+    APPEND,
+    BATCH,
+    CLAIMS,
+    COMMANDS,
+    DECIDE,
+    FACTS,
+    FENCED,
+    REFUSALS,
+    SET_ASIDE,
+    Condition,
+    Report,
+    Silent,
+)
 
 __all__ = ["MakeDecider", "PartitionOwner", "TooManySetAside"]
 
@@ -203,7 +216,9 @@ class PartitionOwner:
             await self._look_up(batch)
             if batch.records:
                 began = time.perf_counter()
-                taken += decider.take(batch.records)
+                links = (stored.headers for stored in batch.records)
+                with self._report.span("decide", links=links, family=self.partition.family):
+                    taken += decider.take(batch.records)
                 spent += time.perf_counter() - began
                 await asyncio.sleep(0)  # the commit under way has something to say
             else:
@@ -229,6 +244,9 @@ class PartitionOwner:
         report.add(BATCH, family, value=commands)
         report.add(COMMANDS, *self._labels, value=commands)
         report.add(FACTS, *self._labels, value=len(records))
+        refused, aside = self.decider.counted()
+        report.add(REFUSALS, *self._labels, value=refused)
+        report.add(SET_ASIDE, *self._labels, value=aside)
 
     async def _committed(self) -> None:
         """Waits for the append under way; raises what it raised."""

@@ -87,6 +87,8 @@ class PartitionDecider:
         self._headers: Headers = ()
         self._stem: Stem | None = None
         self._index: dict[str, int] = {}
+        self._refusals = {t for kinds in decider.OUTCOMES.values() for t in kinds if t.__name__ == "CommandRefused"}
+        self._refused = self._asides = 0
         self.open_bytes = 0
         """Bytes of the records that wait for `seal`."""
         self.aside = 0
@@ -137,6 +139,11 @@ class PartitionDecider:
     def resume(self, memory: Memory, head: bytes) -> None:
         """Begins with an image instead of the partition's first record."""
         self._m, self._chain = memory, Chain(head)
+
+    def counted(self) -> tuple[int, int]:
+        """Refusals, and commands set aside, since the last call: for displays."""
+        counts, self._refused, self._asides = (self._refused, self._asides), 0, 0
+        return counts
 
     @property
     def whole(self) -> bool:
@@ -302,6 +309,7 @@ class PartitionDecider:
             self._aside(key, SetAsideReason.DECIDE_RAISED, type(body).__name__, type(error).__name__)
             return
         self.aside = 0
+        self._refused += type(facts[0]) in self._refusals
         self._keep(key, *written)
 
     def _advance(self, key: str) -> int:
@@ -342,6 +350,7 @@ class PartitionDecider:
 
     def _aside(self, key: str, reason: SetAsideReason, command: str, detail: str) -> None:
         self.aside += reason in ODD
+        self._asides += 1
         subject = key if is_name(key) else "-"
         self._record(key, CommandSetAside(reason, command, subject, detail or "-"))
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 from consumers.hints import HintedPosition, Hints
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
-from consumers.ports import Batch, CommandLog, EventLog, Group, NewRecord, Partition
-from consumers.reading import COMMAND_ID, news, recorded
+from consumers.ports import Batch, CommandLog, EventLog, Group, Headers, NewRecord, Partition
+from consumers.reading import COMMAND_ID, USUAL_HEADERS, handed_on, news, recorded
 from consumers.report import REACTED, Condition, Report
 from consumers.workers import Place, Workers, named
 from domain.identity import derived_id
@@ -23,40 +23,55 @@ from schemas.envelope import Causation, CommandMeta, Recorded
 from schemas.log.events import TimePassed
 from schemas.partition import partition_of
 
+Traces = Mapping[int, Headers]
+"""Number of a fact in its partition → its trace context; most have none."""
+
 GENERATION: Final = 1
 """Of the events topics; a new one begins when the number of partitions changes."""
 
 
 def inside_command(
-    codec: Codec, fact: Recorded[Any], actor: str, n: int, key: str, body: Any, family: str, partitions: int
+    codec: Codec,
+    fact: Recorded[Any],
+    actor: str,
+    n: int,
+    key: str,
+    body: Any,
+    family: str,
+    partitions: int,
+    trace: Headers = (),
 ) -> tuple[Partition, NewRecord]:
     """A command caused by a fact, as it goes on the log; the same fact gives the same bytes for ever.
 
-    Its id is a function of actor, `n`, family, key, and the causing command with its tick and the fact's
-    place among that command's facts: nothing physical, so a moved log stays the same log.
+    `trace` goes into its headers. Its id is a function of actor, `n`, family, key, and the causing command with its
+    tick and the fact's place among that command's facts: nothing physical, so a moved log stays the same log.
     """
     meta, cause = fact.meta, Causation(fact.family, GENERATION, fact.partition, fact.meta.seq, n)
     who = (meta.actor, meta.command_id, meta.tick.n, meta.index)
     command_id = derived_id(actor, n, family, key, fact.family, fact.key, *who)
     envelope = CommandMeta(command_id, actor, meta.correlation, None, meta.tick, cause)
-    record = NewRecord(key.encode(), codec.encode(envelope, body), ((COMMAND_ID, command_id.encode()),))
+    record = NewRecord(key.encode(), codec.encode(envelope, body), ((COMMAND_ID, command_id.encode()), *trace))
     return Partition(family, partition_of(key, partitions)), record
 
 
 def heard(
     codec: Codec, partition: Partition, batch: Batch, listens_to: Callable[[str, type | None], bool]
-) -> list[Recorded[Any]]:
+) -> tuple[list[Recorded[Any]], Traces]:
     """The facts of a batch that a reader listens to, and those that tell the time; the others are not decoded.
+
+    With them the trace context of those that have one.
 
     Raises:
         UnknownSchema, UndecodableRecord: a fact of a newer release may be one that has to be heard.
     """
-    facts = []
+    facts, traces = list[Recorded[Any]](), dict[int, Headers]()
     for stored in batch.records:
         kind = codec.type_of(stored.value)
         if kind is TimePassed or listens_to(partition.family, kind):
             facts.append(recorded(codec, partition, stored))
-    return facts
+            if len(stored.headers) > USUAL_HEADERS and (trace := handed_on(stored.headers)):
+                traces[facts[-1].meta.seq] = trace
+    return facts, traces
 
 
 class Reactor:
@@ -72,16 +87,19 @@ class Reactor:
         """Whether facts of this type can cause a command; also true for a type that this release does not know."""
         return kind is None or (family, kind) in self._by_fact
 
-    def commands(self, facts: Sequence[Recorded[Any]]) -> list[tuple[Partition, NewRecord]]:
-        """The commands that these facts cause, in order."""
-        return [command for fact in facts for command in self._of(fact)]
+    def commands(
+        self, facts: Sequence[Recorded[Any]], traces: Traces | None = None
+    ) -> list[tuple[Partition, NewRecord]]:
+        """The commands that these facts (of one partition, where they have traces) cause, in order."""
+        return [command for fact in facts for command in self._of(fact, traces or {})]
 
-    def _of(self, fact: Recorded[Any]) -> Iterable[tuple[Partition, NewRecord]]:
+    def _of(self, fact: Recorded[Any], traces: Traces) -> Iterable[tuple[Partition, NewRecord]]:
         for policy in self._by_fact.get((fact.family, type(fact.body)), ()):
             actor = f"{POLICY}{policy.name}"
+            trace = traces.get(fact.meta.seq, ())
             for n, (key, body) in enumerate(policy.commands(fact)):
                 yield inside_command(
-                    self._codec, fact, actor, n, key, body, policy.target, self._partitions[policy.target]
+                    self._codec, fact, actor, n, key, body, policy.target, self._partitions[policy.target], trace
                 )
 
 
@@ -122,10 +140,11 @@ class Reactors:
         self._report.condition(named(partition), Condition.RUNNING)
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
-            facts = heard(self._codec, partition, batch, self._reactor.listens_to)
-            commands = self._reactor.commands(facts)
+            facts, traces = heard(self._codec, partition, batch, self._reactor.listens_to)
+            commands = self._reactor.commands(facts, traces)
             if commands:
-                await self._commands.send(commands, SEND_DEADLINE_S)
+                with self._report.span("react", links=traces.values(), family=partition.family):
+                    await self._commands.send(commands, SEND_DEADLINE_S)
                 self._report.add(REACTED, partition.family, value=len(commands))
             position = batch.next
             if facts:

@@ -20,11 +20,20 @@ TRACE: Final = ("traceparent", "tracestate", SENT)
 """Trace context (W3C) and sending time: what follows from a record carries them on; nobody judges by them."""
 
 
+USUAL_HEADERS: Final = 2
+"""Of a fact: its source and its command's id. Only one with more can have a trace."""
+
+
 def traced(headers: Headers) -> Headers:
     """The trace context among the headers; mostly there is none."""
     if len(headers) == 1:  # the command id, as from every door that traces nothing
         return ()
     return tuple(header for header in headers if header[0] in TRACE)
+
+
+def handed_on(headers: Headers) -> Headers:
+    """The trace context for what a record causes; when it was sent is its own."""
+    return tuple(header for header in traced(headers) if header[0] != SENT)
 
 
 def recorded(codec: Codec, partition: Partition, stored: StoredRecord) -> Recorded[Any]:

@@ -25,6 +25,7 @@ from examples.demo import DATA, prove
 from examples.world import SAMPLE
 from gateways.app import CALCULATIONS, FAILURES, App
 from gateways.door import Door, DoorCommand
+from gateways.roles import machine_time_us
 from gateways.servers import Servers, servers
 from gateways.settings import Settings
 from schemas.envelope import Moment
@@ -46,7 +47,7 @@ class Outside:
         counts: dict[str, int] = {}
         for partition in app.partitions:
             counts[partition.family] = counts.get(partition.family, 0) + 1
-        self._door = Door(app.codec, counts, lambda: self._now)
+        self._door = Door(app.codec, counts, lambda: self._now, machine_time_us)
         self._calculating = {wired.calculation.family for wired in CALCULATIONS}
 
     async def passed(self) -> int:

@@ -9,8 +9,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypeAliasType
 
 from consumers.limits import MAX_RECORD_BYTES, VALIDITY_US
-from consumers.ports import NewRecord, Partition
-from consumers.reading import COMMAND_ID
+from consumers.ports import Headers, NewRecord, Partition
+from consumers.reading import COMMAND_ID, SENT
 from schemas.actors import INSIDE
 from schemas.catalog import all_messages
 from schemas.codec import Codec
@@ -50,10 +50,17 @@ class Door:
         codec: bytes and messages.
         partitions: family → number of partitions.
         time: the last tick that the door has read; a door knows no other time.
+        now: the machine's time (UTC µs), to measure how long answers take; nothing is decided by it.
     """
 
-    def __init__(self, codec: Codec, partitions: Mapping[str, int], time: Callable[[], Moment]) -> None:
-        self._codec, self._partitions, self._time = codec, partitions, time
+    def __init__(
+        self,
+        codec: Codec,
+        partitions: Mapping[str, int],
+        time: Callable[[], Moment],
+        now: Callable[[], int] | None = None,
+    ) -> None:
+        self._codec, self._partitions, self._time, self._now = codec, partitions, time, now
         commands = [m for m in all_messages() if m.kind is Kind.COMMAND and m.family in partitions]
         self._families = {m.cls: m.family for m in commands}
         self._classes = {f"{m.family}.{m.cls.__name__}": m.cls for m in commands}
@@ -77,15 +84,20 @@ class Door:
             said = _SAID.get(first["type"], first["msg"].replace("Input should be", "expected"))
             raise _invalid(place, said, first["input"]) from error
 
-    def admit(self, commands: Sequence[DoorCommand]) -> list[tuple[Partition, NewRecord]]:
-        """The commands as records, all or none.
+    def admit(self, commands: Sequence[DoorCommand], trace: Headers = ()) -> list[tuple[Partition, NewRecord]]:
+        """The commands as records, all or none; `trace` goes with each, and the last one tells when it was sent.
 
         Raises:
             InvalidCommand: one of them is invalid; none may be sent.
         """
-        return [self._admit(command) for command in commands]
+        admitted = [self._admit(command, trace) for command in commands]
+        if admitted and self._now is not None:
+            partition, record = admitted[-1]
+            sent = (SENT, str(self._now()).encode())
+            admitted[-1] = partition, record._replace(headers=(*record.headers, sent))
+        return admitted
 
-    def _admit(self, command: DoorCommand) -> tuple[Partition, NewRecord]:
+    def _admit(self, command: DoorCommand, trace: Headers) -> tuple[Partition, NewRecord]:
         name = f"{command.family}.{type(command.body).__name__}"
         if self._families.get(type(command.body), self) != command.family:
             raise _invalid("command", "expected one of its family", name)
@@ -102,7 +114,7 @@ class Door:
         if len(value) > MAX_RECORD_BYTES:
             raise _invalid(name, f"expected at most {MAX_RECORD_BYTES} bytes", len(value))
         partition = Partition(command.family, partition_of(command.key, self._partitions[command.family]))
-        headers = ((COMMAND_ID, command.command_id.encode()),)
+        headers = ((COMMAND_ID, command.command_id.encode()), *trace)
         return partition, NewRecord(command.key.encode(), value, headers)
 
 

@@ -17,11 +17,26 @@ from typing import Final
 
 from infra.compiled import CODEC, MODULES, ROOT, builds, compiler, fingerprint, sources
 from infra.native_source import native_source
-from schemas.catalog import LOG, messages_of
+from schemas.catalog import messages_of
 from schemas.codec_source import source
 
-FAMILIES: Final = (LOG, "market")
-"""Whose messages the compiled codec knows; those of the others are encoded by the same functions in plain Python."""
+_ENCODED: Final = frozenset(
+    {
+        "CancelOrder",
+        "CommandRefused",
+        "ContractConcluded",
+        "OrderAccepted",
+        "OrderCancelled",
+        "OrdersCancelled",
+        "SubmitOrder",
+        "TradeMade",
+    }
+)
+"""The market's messages in the compiled codec: those of every order. It is most of what there is to compile, and
+those of all messages would take minutes; for the others the same functions run as plain Python."""
+
+_COMPILER: Final = {"MYPYC_OPT_LEVEL": "1", "MYPYC_DEBUG_LEVEL": "0"}
+"""More optimisation doubles the time to compile and gains nothing: the time goes to Python's own library."""
 
 _KEPT: Final = 3
 """Builds that stay, this one included: another process may just be starting on the one before."""
@@ -75,7 +90,8 @@ def _compile(root: Path, copy: Path, cache: Path) -> None:
         raise CannotCompile(f"there is no C compiler ({asked}): install gcc and Python's headers")
     if version("mypy") != compiler(root):
         raise CannotCompile(f"mypy is {version('mypy')}, the lock says {compiler(root)}: make the environment anew")
-    (copy / f"{CODEC.replace('.', '/')}.py").write_text(source(m for family in FAMILIES for m in messages_of(family)))
+    encoded = (message for message in messages_of("market") if message.cls.__name__ in _ENCODED)
+    (copy / f"{CODEC.replace('.', '/')}.py").write_text(source(encoded))
     files = [f"{name.replace('.', '/')}.py" for name in MODULES]
     for file in files:
         (copy / file).write_text(native_source((copy / file).read_text()))

@@ -8,15 +8,21 @@ Rows are made from the fact alone: no memory, no look-ups.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
+from operator import attrgetter
 from typing import Any, Protocol
 
 from schemas.envelope import Recorded
+from schemas.form import Choice, Form, Many, Maybe, part_of
 
 Row = Mapping[str, Any]
 """Column → value. In a current view a missing or null column leaves what stands there."""
 
 Rows = Callable[[Recorded[Any]], Iterable[Row]]
 """What a fact becomes. Where a column is a field of the fact under the same name, `copied` says so."""
+
+
+_Change = Callable[[Any], Any]
 
 
 class Mode(StrEnum):
@@ -47,19 +53,52 @@ class View:
 
 def copied(*names: str, **constants: str | int) -> Rows:
     """One row a fact: these fields of its body, and columns that hold the same for every fact of its type."""
-    return lambda fact: [{**fields_of(fact.body, *names), **constants}]
+
+    def rows(fact: Recorded[Any]) -> Iterable[Row]:
+        row = fields_of(fact.body, *names)
+        if constants:
+            row |= constants
+        return (row,)
+
+    return rows
 
 
 def fields_of(message: Any, *names: str) -> dict[str, Any]:
     """These fields of a fact's body, or of a value in it, as columns hold them: enums as text, tuples as lists."""
-    return {name: _plain(getattr(message, name)) for name in names}
+    kind: Any = type(message)
+    read, changes = _reading(kind, names)
+    values = read(message)
+    row = dict(zip(names, values, strict=True)) if len(names) > 1 else {names[0]: values}
+    for name, change in changes:
+        row[name] = change(row[name])
+    return row
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        # All items are of one type, and a batch of readings has thousands of them.
-        return [item.value for item in value] if value and isinstance(value[0], StrEnum) else list(value)
-    return value.value if isinstance(value, StrEnum) else value
+@cache
+def _reading(cls: Any, names: tuple[str, ...]) -> tuple[Callable[[Any], Any], tuple[tuple[str, _Change], ...]]:
+    """How these fields are read, and which of them a column holds in another form: decided once, by their types."""
+    forms = dict(part_of(cls).fields)
+    changes = ((name, change) for name in names if (change := _change(forms[name])) is not None)
+    return attrgetter(*names), tuple(changes)
+
+
+def _change(form: Form) -> _Change | None:
+    match form:
+        case Choice():
+            return attrgetter("value")
+        case Many(Choice()):
+            return _values
+        case Many():
+            return list
+        case Maybe(inner):
+            change = _change(inner)
+            return None if change is None else lambda value: None if value is None else change(value)
+        case _:
+            return None
+
+
+def _values(choices: Iterable[StrEnum]) -> list[str]:
+    return [choice.value for choice in choices]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ reach behind the end: then `p` does too, and either the next byte is missing or 
 should be, so one comparison at the end finds every record that is cut or padded.
 """
 
-from schemas.codec_text import EIGHT_BYTES, Text
+from schemas.codec_text import EIGHT_BYTES, Text, inside
 from schemas.form import Choice, Form, Integer, Many, Maybe, Part, Raw, Truth
 from schemas.form import Text as TextForm
 from schemas.values import INT64_MAX
@@ -59,17 +59,17 @@ class _Reader:
             case Many(item):
                 return self._many(item, var)
             case Part(cls, fields):
-                values = [self.value(part, f"{var}_{name}") for name, part in fields]
+                values = [self.value(part, inside(var, name)) for name, part in fields]
                 return f"{text.cls(cls)}({', '.join(values)})"
 
     def _integer(self, var: str, low: int, high: int) -> str:
         add, text = self._text.add, self._text
         if low >= 0 and high in EIGHT_BYTES:
-            add(f"{var}_z = MOMENTS_READ.get(b[p : p + 8])")
-            with text.under(f"if {var}_z is None:"):
+            add(f"{var}_Z = MOMENTS_READ.get(b[p : p + 8])")
+            with text.under(f"if {var}_Z is None:"):
                 add("z, p = moment_at(b, p)")
             with text.under("else:"):
-                add(f"z = {var}_z", "p += 8")
+                add(f"z = {var}_Z", "p += 8")
         else:
             add("z = b[p]")
             with text.under("if z < 128:"):
@@ -111,18 +111,18 @@ class _Reader:
         add, text = self._text.add, self._text
         add(f"{var}: {text.type(inner)} | None = None", "z = b[p]", "p += 1")
         with text.under("if z == 2:"):
-            add(f"{var} = {self.value(inner, f'{var}_s')}")
+            add(f"{var} = {self.value(inner, f'{var}_S')}")
         with text.under("elif z:"):
             add('raise ValueError("neither null nor a value")')
         return var
 
     def _many(self, item: Form, var: str) -> str:
         add, text = self._text.add, self._text
-        add(f"{var}: list[{text.type(item)}] = []", f"{var}_n, p = block_at(b, p)")
-        with text.under(f"while {var}_n:"):
-            with text.under(f"for _ in range({var}_n):"):
-                add(f"{var}.append({self.value(item, f'{var}_i')})")
-            add(f"{var}_n, p = block_at(b, p)")
+        add(f"{var}: list[{text.type(item)}] = []", f"{var}_N, p = block_at(b, p)")
+        with text.under(f"while {var}_N:"):
+            with text.under(f"for _ in range({var}_N):"):
+                add(f"{var}.append({self.value(item, f'{var}_I')})")
+            add(f"{var}_N, p = block_at(b, p)")
         return f"tuple({var})"
 
 

@@ -5,7 +5,7 @@ Each form writes statements that check a variable and returns the expressions of
 then finds the words.
 """
 
-from schemas.codec_text import EIGHT_BYTES, Text
+from schemas.codec_text import EIGHT_BYTES, Text, inside
 from schemas.form import Choice, Form, Integer, Many, Maybe, Part, Raw, Truth
 from schemas.form import Text as TextForm
 
@@ -50,7 +50,7 @@ def stem_head(text: Text, form: Part, varying: tuple[str, ...]) -> None:
 
 def _field(text: Text, form: Form, owner: str, name: str) -> list[str]:
     # Neither the owner's nor the field's declared type may be believed before it is checked.
-    var = f"{owner}_{name}"
+    var = inside(owner, name)
     text.add(f"{var}: {_unproved(form)} = {owner}.{name}")
     return _parts(text, form, var)
 
@@ -77,9 +77,9 @@ def _parts(text: Text, form: Form, var: str) -> list[str]:
         case Maybe(inner):
             return _maybe(text, inner, var)
         case Many(Integer(low, high)):
-            text.add(f"{var}_b = integers({var}, {low}, {high})")
-            _refuse(text, f"{var}_b is None")
-            return [f"{var}_b"]
+            text.add(f"{var}_B = integers({var}, {low}, {high})")
+            _refuse(text, f"{var}_B is None")
+            return [f"{var}_B"]
         case Many(item):
             return _many(text, item, var)
         case Part(cls, fields):
@@ -89,20 +89,20 @@ def _parts(text: Text, form: Form, var: str) -> list[str]:
 
 def _text(text: Text, var: str, low: int, high: int) -> list[str]:
     _refuse(text, f"type({var}) is not str or not {low} <= len({var}) <= {high} or not {var}.isprintable()")
-    text.add(f"{var}_b = {var}.encode()")
-    return [_number(f"len({var}_b)", 4 * high), f"{var}_b"]  # a character has at most four bytes
+    text.add(f"{var}_B = {var}.encode()")
+    return [_number(f"len({var}_B)", 4 * high), f"{var}_B"]  # a character has at most four bytes
 
 
 def _integer(text: Text, var: str, low: int, high: int) -> list[str]:
     _refuse(text, f"type({var}) is not int or not {low} <= {var} <= {high}")
     if low >= 0 and high in EIGHT_BYTES:
-        text.add(f"{var}_b = MOMENTS.get({var})")
-        text.add(f"if {var}_b is None:", f"    {var}_b = moment({var})")
-        return [f"{var}_b"]
+        text.add(f"{var}_B = MOMENTS.get({var})")
+        text.add(f"if {var}_B is None:", f"    {var}_B = moment({var})")
+        return [f"{var}_B"]
     if low >= 0:
         return [_number(var, high)]
-    text.add(f"{var}_z = {var} << 1 if {var} >= 0 else ~({var} << 1)")
-    return [f"SHORT[{var}_z] if {var}_z < 16384 else varint({var}_z)"]
+    text.add(f"{var}_Z = {var} << 1 if {var} >= 0 else ~({var} << 1)")
+    return [f"SHORT[{var}_Z] if {var}_Z < 16384 else varint({var}_Z)"]
 
 
 def _number(value: str, most: int) -> str:
@@ -113,25 +113,25 @@ def _number(value: str, most: int) -> str:
 
 
 def _maybe(text: Text, inner: Form, var: str) -> list[str]:
-    text.add(f"if {var} is None:", rf'    {var}_b = b"\0"')
+    text.add(f"if {var} is None:", rf'    {var}_U = b"\0"')
     with text.under("else:"):
         parts = [r'b"\2"', *_parts(text, inner, var)]
-        text.add(f"{var}_b = {_join(parts)}")
-    return [f"{var}_b"]
+        text.add(f"{var}_U = {_join(parts)}")
+    return [f"{var}_U"]
 
 
 def _many(text: Text, item: Form, var: str) -> list[str]:
-    one = f"{var}_i"
+    one = f"{var}_I"
     _refuse(text, f"type({var}) is not tuple")
-    text.add(f"{var}_o: list[bytes] = []")
+    text.add(f"{var}_O: list[bytes] = []")
     with text.under(f"if {var}:"):
-        text.add(f"{var}_o.append(varint(len({var}) << 1))")
+        text.add(f"{var}_O.append(varint(len({var}) << 1))")
         text.add(f"{one}: {_unproved(item)}")
         with text.under(f"for {one} in {var}:"):
             parts = _parts(text, item, one)
-            text.add(f"{var}_o += [{', '.join(parts)}]")
-    text.add(rf'{var}_o.append(b"\0")')
-    return [f'b"".join({var}_o)']
+            text.add(f"{var}_O += [{', '.join(parts)}]")
+    text.add(rf'{var}_O.append(b"\0")')
+    return [f'b"".join({var}_O)']
 
 
 def _refuse(text: Text, wrong: str) -> None:
@@ -141,8 +141,8 @@ def _refuse(text: Text, wrong: str) -> None:
 def _refuse_others(text: Text, var: str, form: Part) -> None:
     # Not `type(x) is not C`: a type checker would take it for proof of x's fields, and a compiler that goes by
     # types would read them unasked, a bool for an integer.
-    text.add(f"{var}_t: object = type({var})")
-    _refuse(text, f"{var}_t is not {text.cls(form.cls)}")
+    text.add(f"{var}_T: object = type({var})")
+    _refuse(text, f"{var}_T is not {text.cls(form.cls)}")
 
 
 def _join(parts: list[str]) -> str:

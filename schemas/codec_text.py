@@ -1,5 +1,6 @@
 """Lines of generated code with their indentation, and the names that the lines use."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -15,6 +16,17 @@ EIGHT_BYTES = range(2**48, 2**55)
 def alias(cls: Any) -> str:
     """The name of a message class in generated code, unique over all modules."""
     return f"{cls.__module__}_{cls.__qualname__}".replace(".", "_").replace("<locals>", "").removeprefix("schemas_")
+
+
+def inside(owner: str, field: str) -> str:
+    """The variable of a field of `owner`. Other variables end in `_` and a capital: none is another's.
+
+    Raises:
+        TypeError: the field's name is not lower-case words with single underscores between them.
+    """
+    if not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", field):
+        raise TypeError(f"{field}: a field of a message is named by lower-case words with one _ between them")
+    return f"{owner}__{field}"
 
 
 class Text:

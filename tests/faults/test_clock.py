@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
+from consumers import clock
 from consumers.clock import Clocks
 from consumers.limits import CLOCK_JUMP_US, HOUR_US
+from consumers.owner import PartitionOwner
 from consumers.ports import Partition
-from consumers.reading import between
+from consumers.reading import between, recorded
 from consumers.report import Condition
 from consumers.workers import Alone
 from gateways.app import Backend, deployment_of, memory_backend
 from gateways.roles import machine_time_us
 from schemas.log.commands import Tick
+from schemas.log.events import CommandRepeated, LogicAdopted, TimePassed
 from tests.faults.inside import Noted
 from tests.simulation.world import T0
 
@@ -101,11 +104,79 @@ class Clockwork:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _problems(self) -> list[str]:
-        ticks, problems = await self.ticks(), list[str]()
-        problems += [f"{tick} is not on the line" for tick in ticks if tick.at - T0 // TICK_US * TICK_US != 0]
-        answers = [recorded(self._deployment.codec, P, s) async for s in between(self._backend.events, P, 0)]
-        for before, after in pairwise(answers):
-            if after.meta.tick.at < before.meta.tick.at:
-                problems.append(f"time goes back at {after.meta.seq}")
-        odd = [a.body for a in answers if not isinstance(a.body, TimePassed | CommandRepeated | LogicAdopted)]
-        return [*problems, *map(repr, odd)]
+        ticks, read = await self.ticks(), between(self._backend.events, P, 0)
+        answers = [recorded(self._deployment.codec, P, stored) async for stored in read]
+        lines = {tick.at - tick.n * TICK_US for tick in ticks}
+        problems = [] if len(lines) == 1 else [f"the ticks lie on {len(lines)} lines"]
+        if ticks[-1].at > T0 + CLOCK_JUMP_US:
+            problems.append("time went where the watch jumped to")
+        if any(later.meta.tick.at < earlier.meta.tick.at for earlier, later in pairwise(answers)):
+            problems.append("time went back")
+        return problems + [
+            repr(a.body) for a in answers if type(a.body) not in (TimePassed, CommandRepeated, LogicAdopted)
+        ]
+
+
+async def until_stopped(it: Clockwork) -> None:
+    while Condition.STOPPED not in it.report.conditions:
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+@pytest.mark.parametrize("hours", [240, -240])
+async def test_no_tick_is_sent_any_more(hours: int) -> None:
+    async def story(it: Clockwork) -> None:
+        await it.more()
+        it.watch.jump(hours * HOUR_US)
+        await until_stopped(it)
+        sent = len(await it.ticks())
+        await asyncio.sleep(20 * TICK_US / 1_000_000)
+        assert len(await it.ticks()) == sent
+
+    it = Clockwork(Watch())
+    assert await it.live(story) == []
+    assert "stopped" in it.report.said
+
+
+async def test_a_small_jump_is_time_and_a_step_back_is_waited_out() -> None:
+    async def story(it: Clockwork) -> None:
+        await it.more()
+        it.watch.jump(HOUR_US // 2)
+        await it.more()
+        it.watch.jump(-HOUR_US // 4)
+        while Condition.WAITING not in it.report.conditions:
+            await asyncio.sleep(_LOOK_SECONDS)
+        sent = len(await it.ticks())
+        await asyncio.sleep(10 * TICK_US / 1_000_000)
+        assert len(await it.ticks()) == sent
+        it.watch.jump(HOUR_US // 4)
+        await it.more()
+
+    assert await Clockwork(Watch()).live(story) == []
+
+
+async def test_two_clocks_that_overlap_say_the_same() -> None:
+    async def story(it: Clockwork) -> None:
+        await it.more()
+        ends = asyncio.Event()
+        second = asyncio.create_task(it.clock().run(ends))
+        await it.more()
+        it.watch.jump(HOUR_US // 4)
+        await it.more(20)
+        ends.set()
+        await second
+
+    it = Clockwork(Watch())
+    assert await it.live(story) == []
+    numbers = [tick.n for tick in await it.ticks()]
+    assert len(numbers) > len(set(numbers)), "both have ticked"
+
+
+async def test_a_clock_that_believes_its_machine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "CLOCK_JUMP_US", 10**18)
+
+    async def story(it: Clockwork) -> None:
+        await it.more()
+        it.watch.jump(240 * HOUR_US)
+        await it.more()
+
+    assert await Clockwork(Watch()).live(story) == ["time went where the watch jumped to"]

@@ -24,7 +24,7 @@ from schemas.form import Part, part_of
 from schemas.message import Kind, event, value
 from schemas.record_schema import METAS, avro_schema, body_shape, meta_shape
 from schemas.shape import InvalidMessage
-from schemas.values import Name
+from schemas.values import Name, TimeUs
 from tests.unit.any_message import any_message
 from tests.unit.schemas.other_bytes import (
     FRAME,
@@ -70,7 +70,7 @@ class Leaf:
 
 @event
 class AllKindsNoted:
-    """A fact with every form inside every other."""
+    """A fact with every form inside every other, and names that are nearly those of other fields' parts."""
 
     remark: str
     leaf: Leaf
@@ -81,6 +81,10 @@ class AllKindsNoted:
     maybes: tuple[int | None, ...]
     numbers: tuple[int, ...]
     nested: tuple[tuple[int, ...], ...]
+    leaf_text: int
+    remark_b: bool
+    free_z: int
+    perhaps_u: TimeUs | None
 
 
 ODD = MessageType("gridbook.x.AllKindsNoted", "x", Kind.EVENT, AllKindsNoted)
@@ -388,6 +392,17 @@ def test_the_text_is_a_module_whose_functions_are_used_where_they_are_todays(tmp
             assert functions.decoder(message)(FRAME + oddly(message, meta, body)) == (meta, body, True)
     other = MESSAGES[0]
     assert functions.encoder(other)(b"", extreme(part_of(other.cls), False, 0)) is not None
+
+
+def test_the_text_passes_the_type_checker(tmp_path: Path) -> None:
+    """A compiler goes by the types; so whatever it compiles from is checked strictly."""
+    file = tmp_path / "made.py"
+    file.write_text(source([m for m in MESSAGES if m.family in ("market", "log")]))
+    root = Path(__file__).parents[3]
+    run = [sys.executable, "-m", "mypy", "--strict", "--explicit-package-bases", "--follow-imports=silent"]
+    run += ["--config-file=", f"--cache-dir={tmp_path / 'cache'}", str(file)]
+    done = subprocess.run(run, cwd=tmp_path, env={"MYPYPATH": str(root)}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_functions_of_another_text_are_not_used() -> None:
