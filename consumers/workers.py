@@ -230,13 +230,17 @@ class Alone:
         self.assigned = frozenset[Partition]()
 
     async def join(self, partitions: Sequence[Partition]) -> None:
+        """Is asked for all of them at once."""
         self.assigned = frozenset(partitions)
 
     async def changed(self, known: frozenset[Partition], timeout: float) -> frozenset[Partition]:
+        """As `Group.changed`; nothing changes but by `join` and `leave`."""
         await asyncio.sleep(timeout if known == self.assigned else 0)
         return self.assigned
 
-    def reached(self, positions: Any) -> None: ...
+    def reached(self, positions: Any) -> None:
+        """Nobody looks."""
 
     async def leave(self) -> None:
+        """Is asked for nothing any more."""
         self.assigned = frozenset()

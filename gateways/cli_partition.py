@@ -9,7 +9,8 @@ from typing import Annotated, Final
 import typer
 
 from consumers.ports import Partition, Switchboard, SwitchboardUnavailable
-from gateways.app import find_local_database, open_switchboard
+from gateways.app import open_switchboard
+from gateways.app.backends import find_local_database
 from gateways.running import AlreadyRuns, running
 from gateways.servers import deployment_name
 from gateways.settings import InvalidSettings, Settings

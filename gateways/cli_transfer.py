@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal
 import typer
 
 from consumers.extent import Plan
-from gateways.app import deployment_of, kafka_schemas, postgres_schemas
+from gateways.app import deployment_of
+from gateways.app.backends import kafka_schemas, postgres_schemas
 from gateways.servers import Servers, deployment_name
 from gateways.terminal import Data, Kafka, console, ends, reached, settings_of
 from gateways.transfer import Side, copy_between, read_archive, write_archive

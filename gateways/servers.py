@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateways.app import (
+from gateways.app import UnusableFolder
+from gateways.app.backends import (
     Backend,
-    UnusableFolder,
     find_local_broker,
     find_local_database,
     is_local,

@@ -11,8 +11,6 @@ from typing import Any
 from consumers.extent import Plan, Source, survey
 from consumers.transfer import TransferRefused, copy
 from gateways.app import (
-    Backend,
-    ServedSchemaLog,
     demand_whole,
     log_sink,
     new_archive,
@@ -22,6 +20,7 @@ from gateways.app import (
     sealed_people,
     views_of,
 )
+from gateways.app.backends import Backend, ServedSchemaLog
 from gateways.deployment import Deployment
 from schemas.codec import ClashingSchema
 

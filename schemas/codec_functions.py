@@ -25,6 +25,7 @@ class Functions:
         self._names: dict[str, Any] = dict(vars(codec_varints))
         self._names["Any"] = Any
         self._encoders: dict[type, Encode] = {}
+        self._decoders: dict[type, Decode] = {}
 
     def encoder(self, message: MessageType) -> Encode:
         """The encoder of a message's body behind its envelope."""
@@ -35,7 +36,9 @@ class Functions:
 
     def decoder(self, message: MessageType) -> Decode:
         """The decoder of a whole record."""
-        found: Decode = self._made(record_decoder(message))
+        found = self._decoders.get(message.cls)
+        if found is None:
+            self._decoders[message.cls] = found = self._made(record_decoder(message))
         return found
 
     def meta_encoder(self, kind: Kind) -> Encode:

@@ -9,7 +9,8 @@ from typing import Final
 
 from consumers.newer import NewerSchemas
 from consumers.report import Report
-from gateways.app import CALCULATIONS, Backend, demand_whole, views_of
+from gateways.app import CALCULATIONS, demand_whole, views_of
+from gateways.app.backends import Backend
 from gateways.deployment import Deployment
 from gateways.parent import Parent
 from gateways.roles import Choices, Pipes, live, made, on_signals

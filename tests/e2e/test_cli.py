@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from consumers.limits import DAY_US
 from consumers.ports import NewRecord, StoredRecord
-from gateways.app import FAILURES, App, postgres_backend
+from gateways.app import FAILURES, App
+from gateways.app.backends import postgres_backend
 from gateways.cli import app
 from gateways.door import DoorCommand
 from gateways.servers import deployment_name

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from consumers.ports import LogUnavailable, NewRecord, Partition
-from gateways.app import App, Backend, memory_backend
+from gateways.app import App
+from gateways.app.backends import Backend, memory_backend
 from infra.embedded.memory import MemoryStore
 from tests.simulation.world import World
 

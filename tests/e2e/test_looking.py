@@ -12,7 +12,8 @@ from consumers.limits import DAY_US
 from consumers.ports import NewRecord, Partition
 from domain.community import decider as community
 from domain.party import decider as party
-from gateways.app import App, postgres_backend
+from gateways.app import App
+from gateways.app.backends import postgres_backend
 from gateways.cli import app as gridbook_app
 from gateways.door import DoorCommand
 from gateways.servers import deployment_name

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from consumers.replay import Verdict
-from gateways.app import App, open_vault, postgres_backend
+from gateways.app import App, open_vault
+from gateways.app.backends import postgres_backend
 from gateways.door import DoorCommand, InvalidCommand
 from infra.vault.vault import PersonalData, new_person_id
 from schemas.party.commands import ApplyForMembership, RegisterParty

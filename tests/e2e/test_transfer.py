@@ -15,18 +15,15 @@ from consumers.extent import Source, survey
 from consumers.ports import Partition, StoredRecord
 from consumers.reading import CHAIN, SOURCE, between
 from consumers.transfer import copy
-from gateways.app import (
-    App,
+from gateways.app import App, deployment_of, log_sink, release_ledger
+from gateways.app.backends import (
     Backend,
-    deployment_of,
     kafka_backend,
     kafka_schemas,
-    log_sink,
     memory_backend,
     memory_schemas,
     postgres_backend,
     postgres_schemas,
-    release_ledger,
 )
 from gateways.transfer import Side, copy_between, read_archive, write_archive
 from infra.embedded.memory import MemoryStore

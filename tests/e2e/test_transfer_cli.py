@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from consumers.ports import LogUnavailable
-from gateways.app import App, open_vault, postgres_backend
+from gateways.app import App, open_vault
+from gateways.app.backends import postgres_backend
 from gateways.cli import app as gridbook_app
 from gateways.door import DoorCommand
 from gateways.servers import deployment_name

@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 
 import psutil
 
-from gateways.app import App, kafka_backend, postgres_backend
+from gateways.app import App
+from gateways.app.backends import kafka_backend, postgres_backend
 from schemas.catalog import FAMILIES
 
 CHECKOUT: Final = Path(__file__).parents[2]

@@ -12,7 +12,8 @@ from consumers.ports import NewRecord, Partition
 from consumers.react import Reactor
 from consumers.reading import SOURCE, between, recorded
 from domain.policies.table import POLICIES
-from gateways.app import deployment_of, memory_backend
+from gateways.app import deployment_of
+from gateways.app.backends import memory_backend
 from gateways.deployment import Deployment
 from gateways.door import Door
 from tests.faults.load import Load

@@ -15,7 +15,8 @@ from consumers.ports import Partition
 from consumers.reading import between, recorded
 from consumers.report import Condition
 from consumers.workers import Alone
-from gateways.app import Backend, deployment_of, memory_backend
+from gateways.app import deployment_of
+from gateways.app.backends import Backend, memory_backend
 from gateways.roles import machine_time_us
 from schemas.log.commands import Tick
 from schemas.log.events import CommandRepeated, LogicAdopted, TimePassed

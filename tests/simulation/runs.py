@@ -16,7 +16,8 @@ from consumers.ports import NewRecord, Partition
 from consumers.project import Projector
 from consumers.react import Reactor
 from consumers.reading import recorded
-from gateways.app import CALCULATIONS, EVERYWHERE, POLICIES, VIEWS, App, Backend, memory_backend, views_of
+from gateways.app import CALCULATIONS, EVERYWHERE, POLICIES, VIEWS, App, views_of
+from gateways.app.backends import Backend, memory_backend
 from gateways.door import Door
 from infra.embedded.memory import MemoryStore
 from infra.postgres.views import PostgresViews

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from infra.kafka.broker.classes import ready_runtime
 from infra.kafka.broker.node import Node, Ports
 from infra.kafka.broker.probe import brokers_known
-from infra.kafka.broker.runtime import LocalBrokerError, class_path, find_java
+from infra.kafka.broker.runtime import LocalBrokerError, Runtime
 from infra.kafka.broker.settings import cluster_settings, new_cluster_id, properties
 from infra.local_process import exclusive
 
@@ -59,8 +60,7 @@ class LocalCluster:
         """
         atexit.register(self.stop)
         try:
-            java = find_java()
-            jars = class_path(java)
+            runtime = ready_runtime()
             ends = time.monotonic() + timeout
             for node in self._nodes.values():
                 node.folder.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,9 @@ class LocalCluster:
                 self._ports = {number: node.settle_ports() for number, node in self._nodes.items()}
                 with ThreadPoolExecutor(len(NODES)) as together:
                     cluster = self._cluster_id()
-                    list(together.map(lambda number: self._format(number, java, jars, cluster), NODES))
+                    list(together.map(lambda number: self._format(number, runtime, cluster), NODES))
                 for node in self._nodes.values():
-                    node.spawn(java, jars)
+                    node.spawn(runtime)
                 self._wait(NODES, len(NODES), ends)
         except BaseException as error:
             for node in self._nodes.values():
@@ -103,9 +103,9 @@ class LocalCluster:
         Raises:
             LocalBrokerError: it is not within `timeout` seconds.
         """
-        java = find_java()
+        runtime = ready_runtime()
         self._end([number])
-        self._nodes[number].spawn(java, class_path(java))
+        self._nodes[number].spawn(runtime)
         try:
             self._wait([number], 1, time.monotonic() + timeout)
         except OSError as error:
@@ -134,10 +134,10 @@ class LocalCluster:
             path.write_text(new_cluster_id())
         return path.read_text()
 
-    def _format(self, number: int, java: Path, jars: str, cluster: str) -> None:
+    def _format(self, number: int, runtime: Runtime, cluster: str) -> None:
         node = self._nodes[number]
         settings = cluster_settings(number, self._ports, str(node.data), self._changes)
-        node.format(java, jars, properties(settings), cluster)
+        node.format(runtime, properties(settings), cluster)
 
     def _wait(self, numbers: Iterable[int], count: int, ends: float) -> None:
         for number in numbers:

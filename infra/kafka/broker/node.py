@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from infra.kafka.broker.probe import free_port, is_free
-from infra.kafka.broker.runtime import LocalBrokerError
+from infra.kafka.broker.runtime import LocalBrokerError, Runtime
 from infra.local_process import end_process, find_process, last_lines, read_pid, without_frames
 
 Ports = tuple[int, int]
@@ -83,7 +83,7 @@ class Node:
         """Whether the last start was with these."""
         return self._properties.exists() and self._properties.read_text() == properties
 
-    def format(self, java: Path, jars: str, properties: str, cluster: str) -> None:
+    def format(self, runtime: Runtime, properties: str, cluster: str) -> None:
         """Writes the settings and gives the data folder its cluster id; half a format is done again.
 
         Raises:
@@ -94,7 +94,7 @@ class Node:
         if (self.folder / "formatted").exists():
             return
         answer = subprocess.run(
-            [*self._java(java, jars), "kafka.tools.StorageTool", "format", "--ignore-formatted",
+            [*self._java(runtime), "kafka.tools.StorageTool", "format", "--ignore-formatted",
              "--cluster-id", cluster, "--config", str(self._properties)],
             check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
@@ -102,10 +102,10 @@ class Node:
             raise OSError(f"formatting: {' '.join(without_frames(answer.stdout + answer.stderr)[-4:])}")
         (self.folder / "formatted").touch()
 
-    def spawn(self, java: Path, jars: str) -> None:
+    def spawn(self, runtime: Runtime) -> None:
         """Starts the process; whether it will answer is not known yet."""
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
-        command = [*self._java(java, jars), "kafka.Kafka", str(self._properties)]
+        command = [*self._java(runtime), "kafka.Kafka", str(self._properties)]
         # The shell writes its own number and becomes the broker: however early we are killed, there is never
         # a broker without a pid file.
         script = 'echo $$ > "$0" && exec "$@"'
@@ -162,9 +162,11 @@ class Node:
             self._child.wait(10)
             self._child = None
 
-    def _java(self, java: Path, jars: str) -> list[str]:
-        return [
-            str(java), *self._options, "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true",
-            f"-Dgridbook.log={self._log}", f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
-            "-cp", jars,
-        ]  # fmt: skip
+    def _java(self, runtime: Runtime) -> list[str]:
+        return runtime.command(
+            *self._options,
+            "-XX:+ExitOnOutOfMemoryError",
+            "-Djava.awt.headless=true",
+            f"-Dgridbook.log={self._log}",
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+        )

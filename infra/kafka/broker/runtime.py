@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local_process import exclusive
@@ -21,6 +22,20 @@ _FETCH_SECONDS = 600.0
 
 class LocalBrokerError(RuntimeError):
     """The local broker did not start or stop. The message says what was tried and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a broker is started with: Java, Kafka's class path, and an archive of its classes where there is one."""
+
+    java: Path
+    jars: str
+    archive: Path | None = None
+
+    def command(self, *options: str) -> list[str]:
+        """The beginning of a command line; the name of a program in the jars follows."""
+        archive = [f"-XX:SharedArchiveFile={self.archive}"] if self.archive else []
+        return [str(self.java), *archive, *options, "-cp", self.jars]
 
 
 def find_java() -> Path:
@@ -68,7 +83,7 @@ def class_path(java: Path) -> str:
     Raises:
         LocalBrokerError: Maven is missing, fetched nothing, or fetched something else.
     """
-    folder = _cache_folder() / f"kafka-{KAFKA_VERSION}"
+    folder = cache_folder() / f"kafka-{KAFKA_VERSION}"
     pinned = _pinned()
     try:
         if _first_wrong(folder, pinned) is not None:
@@ -85,7 +100,8 @@ def class_path(java: Path) -> str:
     return os.pathsep.join(str(folder / name) for name in pinned)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where what was fetched or made once is kept."""
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "gridbook"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from infra.kafka.broker.classes import ready_runtime
 from infra.kafka.broker.node import Node, Ports
 from infra.kafka.broker.probe import brokers_known
-from infra.kafka.broker.runtime import LocalBrokerError, class_path, find_java
+from infra.kafka.broker.runtime import LocalBrokerError, Runtime
 from infra.kafka.broker.settings import local_settings, new_cluster_id, properties
 from infra.local_process import exclusive
 
@@ -58,13 +59,12 @@ class LocalBroker:
         """
         atexit.register(self.stop)
         try:
-            java = find_java()
-            jars = class_path(java)
+            runtime = ready_runtime()
             ends = time.monotonic() + timeout
             self._folder.mkdir(parents=True, exist_ok=True)
             with exclusive(self._folder / "lock", timeout):
                 if not self._take_over(ends):
-                    self._run_until_it_answers(java, jars, ends)
+                    self._run_until_it_answers(runtime, ends)
         except BaseException as error:
             self._node.end_child()  # only what we started: a lock not got means that somebody else is at it
             atexit.unregister(self.stop)
@@ -121,10 +121,10 @@ class LocalBroker:
         self._node.end(process, patience=10)
         return False
 
-    def _run_until_it_answers(self, java: Path, jars: str, ends: float) -> None:
+    def _run_until_it_answers(self, runtime: Runtime, ends: float) -> None:
         ports = self._node.settle_ports()
-        self._node.format(java, jars, self._wanted(ports), new_cluster_id())
-        self._node.spawn(java, jars)
+        self._node.format(runtime, self._wanted(ports), new_cluster_id())
+        self._node.spawn(runtime)
         while not brokers_known("127.0.0.1", ports[0]):
             self._node.check(ends)
             time.sleep(0.05)

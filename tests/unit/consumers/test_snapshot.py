@@ -22,7 +22,8 @@ from consumers.ports import Partition, StoredRecord
 from consumers.snapshot import Position, UnusableSnapshot, _classes, shape, taken, written
 from domain.families import DECIDERS
 from domain.party import decider as party
-from gateways.app import App, memory_backend
+from gateways.app import App
+from gateways.app.backends import memory_backend
 from schemas.catalog import FAMILIES
 from tests.simulation.world import World
 from tests.unit.consumers.loops import PARTY, Logs, make

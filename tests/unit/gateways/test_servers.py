@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateways.app import memory_backend, postgres_backend
+from gateways.app.backends import memory_backend, postgres_backend
 from gateways.servers import Servers, deployment_name
 from infra.deployment import InvalidDeployment, checked
 

@@ -1,6 +1,7 @@
 """Messages by other ways than the codec's: by fastavro, by hand in an unusual but legal layout; extreme values."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import fastavro
@@ -95,3 +96,10 @@ def extreme(form: Form, high: bool, length: int) -> Any:
             return tuple(extreme(item, high, length) for _ in range(length))
         case Part(cls, fields):
             return cls(*[extreme(part, high, length) for _, part in fields])
+
+
+def extremes(message: MessageType) -> Iterator[tuple[Any, Any]]:
+    """Envelopes and messages at the ends of their ranges, with arrays of three lengths."""
+    for high in (False, True):
+        for length in (0, 1, 40):
+            yield extreme(part_of(METAS[message.kind]), high, 0), extreme(part_of(message.cls), high, length)

@@ -1,12 +1,8 @@
 """The generated codec against fastavro and the shapes: the same bytes, the same messages, the same refusals."""
 
-import importlib.util
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -18,7 +14,6 @@ from schemas import codec_varints
 from schemas.catalog import MessageType, all_messages
 from schemas.codec import Codec, UndecodableRecord
 from schemas.codec_functions import Functions
-from schemas.codec_source import body_encoder, source
 from schemas.envelope import Causation, CommandMeta, FactMeta, Moment
 from schemas.form import Part, part_of
 from schemas.message import Kind, event, value
@@ -31,6 +26,7 @@ from tests.unit.schemas.other_bytes import (
     by_fastavro,
     datum_of,
     extreme,
+    extremes,
     oddly,
     read_by_fastavro,
     varint,
@@ -95,12 +91,6 @@ each = pytest.mark.parametrize("message", EVERY, ids=lambda m: m.name)
 def encoded(message: MessageType, meta: Any, body: Any) -> bytes | None:
     head = FUNCTIONS.meta_encoder(message.kind)(FRAME, meta)
     return None if head is None else FUNCTIONS.encoder(message)(head, body)
-
-
-def extremes(message: MessageType) -> Iterator[tuple[Any, Any]]:
-    for high in (False, True):
-        for length in (0, 1, 40):
-            yield extreme(part_of(METAS[message.kind]), high, 0), extreme(part_of(message.cls), high, length)
 
 
 def holds(message: MessageType, meta: Any, body: Any) -> None:
@@ -355,59 +345,3 @@ def test_a_fact_behind_a_stem_is_checked(seq: Any, index: Any, place: str) -> No
         CODEC.encode_fact(stem, 1, 1, replace(body, market=""))
     with pytest.raises(InvalidMessage, match="meta"):
         CODEC.encode_fact(stem, 1, 1, extreme(part_of(MESSAGES[0].cls), True, 1))
-
-
-# -- the text --------------------------------------------------------------------------------------
-
-
-def test_the_same_messages_give_the_same_text_everywhere() -> None:
-    script = (
-        "from hashlib import sha256; from schemas.catalog import all_messages; from schemas.codec_source import source;"
-        "print(sha256(source(all_messages()).encode()).hexdigest())"
-    )
-    run = [sys.executable, "-c", script]
-    root = Path(__file__).parents[3]
-    found = {
-        subprocess.run(run, cwd=root, env={"PYTHONHASHSEED": seed}, check=True, capture_output=True, timeout=60).stdout
-        for seed in ("1", "2")
-    }
-    assert len(found) == 1
-
-
-def test_the_text_is_a_module_whose_functions_are_used_where_they_are_todays(tmp_path: Path) -> None:
-    file = tmp_path / "made.py"
-    file.write_text(source([ORDER, READINGS]))
-    spec = importlib.util.spec_from_file_location("made", file)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    functions = Functions(vars(made))
-    for message in (ORDER, READINGS):
-        assert functions.encoder(message).__module__ == functions.decoder(message).__module__ == "made"
-        for meta, body in extremes(message):
-            head = functions.meta_encoder(message.kind)(FRAME, meta)
-            assert head is not None
-            assert functions.encoder(message)(head, body) == encoded(message, meta, body)
-            assert functions.decoder(message)(FRAME + oddly(message, meta, body)) == (meta, body, True)
-    other = MESSAGES[0]
-    assert functions.encoder(other)(b"", extreme(part_of(other.cls), False, 0)) is not None
-
-
-def test_the_text_passes_the_type_checker(tmp_path: Path) -> None:
-    """A compiler goes by the types; so whatever it compiles from is checked strictly."""
-    file = tmp_path / "made.py"
-    file.write_text(source([m for m in MESSAGES if m.family in ("market", "log")]))
-    root = Path(__file__).parents[3]
-    run = [sys.executable, "-m", "mypy", "--strict", "--explicit-package-bases", "--follow-imports=silent"]
-    run += ["--config-file=", f"--cache-dir={tmp_path / 'cache'}", str(file)]
-    done = subprocess.run(run, cwd=tmp_path, env={"MYPYPATH": str(root)}, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_functions_of_another_text_are_not_used() -> None:
-    name = body_encoder(ORDER).name
-    stale = {f"{name[:-12]}{'0' * 12}": lambda head, body: b"stale"}
-    body = extreme(part_of(ORDER.cls), True, 1)
-    assert Functions(stale).encoder(ORDER)(b"", body) == FUNCTIONS.encoder(ORDER)(b"", body)
-    assert Functions({name: lambda head, body: b"compiled"}).encoder(ORDER)(b"", body) == b"compiled"
