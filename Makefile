@@ -3,18 +3,24 @@
 
 ARGS ?=
 PYTHON ?=
+SEED ?= 1
+MINUTES ?= 15
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := schemas domain projections consumers infra gateways examples benchmarks
 UV_VERSION := 0.13.9
 
-.PHONY: demo test check bench lock venv clean
+.PHONY: demo test soak check bench lock venv clean
 
 demo: venv
 	$(BIN)/python -m examples.demo $(ARGS)
 
 test: venv
 	$(BIN)/pytest $(ARGS)
+
+# Random faults over real processes on three brokers: make soak SEED=1 MINUTES=15
+soak: venv
+	$(BIN)/python -m tests.faults.soak --seed $(SEED) --minutes $(MINUTES)
 
 check: venv
 	$(BIN)/ruff check .

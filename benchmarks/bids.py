@@ -32,18 +32,19 @@ TICK_EVERY: Final = 5_000
 
 START: Final = Moment(1, MIDNIGHT - 12 * 60 * MINUTE)
 _SECOND: Final = 1_000_000
-_AGGRESSIVE: Final = 0.2
+AGGRESSIVE: Final = 0.2
 _CREDIT_MICRO: Final = 10**15
 _WATTS: Final = 10**9
 _POLICY: Final = "policy:bench"
 
 
-def preparation(codec: Codec) -> Iterator[NewRecord]:
+def preparation(codec: Codec, market: str = MARKET) -> Iterator[NewRecord]:
     """A tick, rules, a session of 96 quarter-hours, and 130 parties with capability and credit without end."""
+    key = market.encode()
     yield _tick(codec, START)
     spoken = market_day.language()
     for n, wish in enumerate((AdoptRuleSet(0, market_day.rules(spoken)), OpenSession(MIDNIGHT, INTERVALS))):
-        yield _door(codec, f"prepare-{n}", OPERATOR, START.at, wish)
+        yield _door(codec, key, f"prepare-{n}", OPERATOR, START.at, wish)
     for n in range(PARTIES):
         party, connection = market_day.party(n), market_day.connection(n)
         watts, resources = (_WATTS, (f"pv-{n}",)) if n < SELLERS else (0, ())
@@ -56,13 +57,26 @@ def preparation(codec: Codec) -> Iterator[NewRecord]:
         ):
             command_id = f"admit-{n}-{k}"
             cause = Causation("party", 0, 0, n, k)
-            yield _record(codec, CommandMeta(command_id, _POLICY, command_id, None, START, cause), wish)
+            yield _record(codec, key, CommandMeta(command_id, _POLICY, command_id, None, START, cause), wish)
 
 
-def bids(codec: Codec, count: int, seed: int = 2072) -> Iterator[NewRecord]:
-    """`count` commands behind the preparation: orders, and a tick at every `TICK_EVERY`-th place."""
-    draw = Random(seed)
-    now = START
+def bids(
+    codec: Codec,
+    count: int,
+    seed: int = 2072,
+    *,
+    market: str = MARKET,
+    aggressive: float = AGGRESSIVE,
+    since: Moment = START,
+) -> Iterator[NewRecord]:
+    """`count` commands behind the preparation: orders, and a tick at every `TICK_EVERY`-th place.
+
+    Args:
+        aggressive: the share of orders that meet a resting one.
+        since: the last tick before.
+    """
+    draw, key = Random(seed), market.encode()
+    now = since
     for n in range(count):
         if n % TICK_EVERY == TICK_EVERY - 1:
             now = Moment(now.n + 1, now.at + _SECOND)
@@ -70,12 +84,12 @@ def bids(codec: Codec, count: int, seed: int = 2072) -> Iterator[NewRecord]:
             continue
         sells = draw.random() < 0.5
         owner = draw.randrange(SELLERS) if sells else draw.randrange(SELLERS, PARTIES)
-        order = _order(draw, owner, sells)
-        yield _door(codec, f"{draw.getrandbits(128):032x}", market_day.party(owner), now.at, order)
+        order = _order(draw, owner, sells, aggressive)
+        yield _door(codec, key, f"{draw.getrandbits(128):032x}", market_day.party(owner), now.at, order)
 
 
-def _order(draw: Random, owner: int, sells: bool) -> SubmitOrder:
-    aggressive = draw.random() < _AGGRESSIVE
+def _order(draw: Random, owner: int, sells: bool, share: float) -> SubmitOrder:
+    aggressive = draw.random() < share
     if aggressive:  # one lot at a price that crosses whatever rests on the other side
         quantity_wh, tenths = 10, 700 if sells else 1_900
     else:
@@ -99,11 +113,11 @@ def _tick(codec: Codec, moment: Moment) -> NewRecord:
     return NewRecord(b"", codec.encode(meta, Tick(moment.n, moment.at)), ((COMMAND_ID, command_id.encode()),))
 
 
-def _door(codec: Codec, command_id: str, actor: str, now: int, wish: Any) -> NewRecord:
+def _door(codec: Codec, key: bytes, command_id: str, actor: str, now: int, wish: Any) -> NewRecord:
     meta = CommandMeta(command_id, actor, command_id, now + VALIDITY_US, None, None)
-    return _record(codec, meta, wish)
+    return _record(codec, key, meta, wish)
 
 
-def _record(codec: Codec, meta: CommandMeta, wish: Any) -> NewRecord:
+def _record(codec: Codec, key: bytes, meta: CommandMeta, wish: Any) -> NewRecord:
     headers = ((COMMAND_ID, meta.command_id.encode()),)
-    return NewRecord(MARKET.encode(), codec.encode(meta, wish), headers)
+    return NewRecord(key, codec.encode(meta, wish), headers)

@@ -38,11 +38,11 @@ def apart(servers: Iterable[int]) -> Iterator[bool]:
             _move(pid, set(cores))
 
 
-def to_servers_core(pid: int) -> None:
-    """Moves a process of ours (a sender, a reader) to where the servers are."""
-    cores = usable() if pid != os.getpid() else tuple(range(os.cpu_count() or 1))
+def beside() -> None:
+    """Moves this process to where the servers are: it sends or reads, and is not what is measured."""
+    cores = set(range(os.cpu_count() or 1)) if hasattr(os, "sched_setaffinity") else set[int]()
     if len(cores) > 1:
-        _move(pid, set(cores) - {cores[MEASURED]})
+        _move(os.getpid(), cores - {MEASURED})
 
 
 def _move(pid: int, cores: set[int]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from consumers.hints import HintedPosition, Hints
-from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
+from consumers.limits import HINT_EVERY_S, MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
 from consumers.ports import CommandLog, EventLog, Group, Headers, NewRecord, Partition
 from consumers.project import Reached
@@ -160,7 +160,9 @@ class Calculators:
         views: CompleteViews,
         report: Report,
         newer: NewerSchemas | None = None,
+        note_every_s: float = HINT_EVERY_S,
     ) -> None:
+        self._note_every_s = note_every_s
         self._wired, self._codec, self._counts = wired, codec, counts
         self._events, self._commands, self._views, self._report = events, commands, views, report
         families = {w.calculation.family for w in wired}
@@ -189,7 +191,7 @@ class Calculators:
 
     async def _calculate_on(self, partition: Partition, ends: asyncio.Event) -> None:
         calculator = Calculator(self._wired, self._codec, self._counts, self._views)
-        hinted = HintedPosition("calculate", partition, self._views, self._report)
+        hinted = HintedPosition("calculate", partition, self._views, self._report, self._note_every_s)
         position, tick = await hinted.load(), 0
         self._report.condition(named(partition), Condition.RUNNING)
         while not ends.is_set():
@@ -209,7 +211,7 @@ class Calculators:
             if calculator.waiting:
                 await until(ends, _LOOK_S)
             else:
-                await news(self._events, partition, position, ends)
+                await news(self._events, partition, position, ends, hinted.patience(position))
         if not calculator.waiting:
             await hinted.note(position, last=True)
 

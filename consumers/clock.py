@@ -40,6 +40,31 @@ class Clock:
         )
 
 
+async def last_tick(partitions: Sequence[Partition], codec: Codec, events: EventLog, commands: CommandLog) -> Moment:
+    """The newest time on the log: recorded by a partition, or in a command that waits for its owner.
+
+    Raises:
+        LogUnavailable: the log does not answer.
+    """
+    found = await asyncio.gather(*(_last_of(p, codec, events, commands) for p in partitions))
+    return max(found, key=lambda moment: moment.n)
+
+
+async def _last_of(partition: Partition, codec: Codec, events: EventLog, commands: CommandLog) -> Moment:
+    newest, position = Moment(0, 0), 0
+    stored = await last_record(events, partition)
+    if stored is not None:
+        newest = codec.decode_meta(stored.value).tick or newest
+        position = int(dict(stored.headers)[SOURCE]) + 1
+    async for waiting in between(commands, partition, position):
+        if codec.type_of(waiting.value) is not Tick:
+            continue
+        with suppress(UndecodableRecord):  # it will be set aside
+            tick: Tick = codec.decode(waiting.value)[1]
+            newest = max(newest, Moment(tick.n, tick.at), key=lambda moment: moment.n)
+    return newest
+
+
 _PART: Final = "clock"
 
 
@@ -91,31 +116,8 @@ class Clocks:
         """Until `stop`."""
         await self._workers.run(stop)
 
-    async def last_tick(self) -> Moment:
-        """The newest time on the log: recorded by a partition, or in a command that waits for its owner.
-
-        Raises:
-            LogUnavailable: the log does not answer.
-        """
-        found = await asyncio.gather(*(self._last_of(p) for p in self._partitions))
-        return max(found, key=lambda moment: moment.n)
-
-    async def _last_of(self, partition: Partition) -> Moment:
-        newest, position = Moment(0, 0), 0
-        stored = await last_record(self._events, partition)
-        if stored is not None:
-            newest = self._codec.decode(stored.value)[0].tick
-            position = int(dict(stored.headers)[SOURCE]) + 1
-        async for waiting in between(self._commands, partition, position):
-            if self._codec.type_of(waiting.value) is not Tick:
-                continue
-            with suppress(UndecodableRecord):  # it will be set aside
-                tick: Tick = self._codec.decode(waiting.value)[1]
-                newest = max(newest, Moment(tick.n, tick.at), key=lambda moment: moment.n)
-        return newest
-
     async def _run(self, partition: Partition, ends: asyncio.Event) -> None:
-        last = await self.last_tick()
+        last = await last_tick(self._partitions, self._codec, self._events, self._commands)
         self._report.gone(named(partition))  # from here on it is the clock that is looked at
         now, steady = self._now(), time.monotonic()
         base = last if last.n else Moment(0, now // self._tick_us * self._tick_us)

@@ -144,6 +144,7 @@ class Follower:
             batch = await self._events.read(self.partition, self.position, MAX_BATCH)
             for stored in batch.records:
                 self.decider.restore(stored)
+                self.position = stored.position + 1  # so that a record which is read later is the next one
             self.position = batch.next
             await asyncio.sleep(0)  # the heartbeats of this process go on
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from consumers.limits import HINT_EVERY_S
+from consumers.limits import HINT_EVERY_S, IDLE_WAIT_S
 from consumers.ports import Partition
 from consumers.report import Report
 
@@ -22,9 +22,11 @@ class Hints(Protocol):
 class HintedPosition:
     """The position of one reader in one partition, noted now and then."""
 
-    def __init__(self, reader: str, partition: Partition, hints: Hints, report: Report) -> None:
+    def __init__(
+        self, reader: str, partition: Partition, hints: Hints, report: Report, every_s: float = HINT_EVERY_S
+    ) -> None:
         self._reader, self._partition, self._hints, self._report = reader, partition, hints, report
-        self._noted, self._at = 0, 0.0
+        self._noted, self._at, self._every_s = 0, 0.0, every_s
 
     async def load(self) -> int:
         """The last position noted. Raises what the store raises."""
@@ -37,7 +39,7 @@ class HintedPosition:
         Also who is never behind must not write at every fact: what is not noted is read again, and receivers know it.
         """
         now = time.monotonic()
-        if position == self._noted or (now - self._at < HINT_EVERY_S and not last):
+        if position == self._noted or (now - self._at < self._every_s and not last):
             return
         self._at = now
         try:
@@ -46,3 +48,9 @@ class HintedPosition:
             self._report.say("position not noted", reader=self._reader, reason=str(error))
             return
         self._noted = position
+
+    def patience(self, position: int) -> float:
+        """Seconds that a reader at this position may wait for news: not longer than until it can be noted."""
+        if position == self._noted:
+            return IDLE_WAIT_S
+        return min(IDLE_WAIT_S, max(0.001, self._at + self._every_s - time.monotonic()))

@@ -1,15 +1,15 @@
 """Looking into the log: a record by its number, the facts of a key, the state that they make."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from consumers.ports import CommandLog, EventLog, Partition, StoredRecord
-from consumers.reading import between, last_record
+from consumers.reading import between
 from domain.decider import Decider
 from schemas.catalog import is_runtime_record
 from schemas.codec import Codec, UndecodableRecord, UnknownSchema
-from schemas.envelope import CommandMeta, FactMeta, Moment, Recorded
+from schemas.envelope import CommandMeta, FactMeta, Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +125,6 @@ async def state_of(
         fact = Recorded(partition.family, partition.number, key, meta, body)
         state, facts, last = decider.evolve(state, fact), facts + 1, meta
     return StateOfKey(state, facts, last)
-
-
-async def newest_moment(events: EventLog, codec: Codec, partitions: Sequence[Partition]) -> Moment:
-    """The largest time that any partition has recorded."""
-    newest = Moment(0, 0)
-    for partition in partitions:
-        stored = await last_record(events, partition)
-        if stored is not None:
-            meta = codec.decode_meta(stored.value)
-            assert isinstance(meta, FactMeta)
-            newest = max(newest, meta.tick, key=lambda moment: moment.n)
-    return newest
 
 
 def _seq(meta: CommandMeta | FactMeta) -> int:

@@ -63,6 +63,7 @@ class PartitionOwner:
         self._labels = (partition.family, str(partition.number))
         self._poison: set[Poison] = set()
         self._batch, self._began = limits.commands, 0
+        self._counted = (0, 0)
         self._owner: Owner | None = None
         self._committing: asyncio.Task[None] | None = None
         self._follower: Follower | None = None
@@ -140,7 +141,7 @@ class PartitionOwner:
             return 0
         try:
             taken = self.decider.take(batch.records)
-            await self._append(self.decider.seal(), taken)
+            await self._append(self._sealed(), taken)
         except BaseException:
             # The memory is ahead of the log, whatever it was; nobody may decide from it.
             await self.stop()
@@ -189,11 +190,10 @@ class PartitionOwner:
             taken = await self._gather(stop)
             await self._committed()
             if self._snapshot_due():
-                await self._append(self.decider.seal(), taken)
+                await self._append(self._sealed(), taken)
                 await self._save()
             elif taken:
-                records = self.decider.seal()
-                self._committing = asyncio.create_task(self._append(records, taken))
+                self._committing = asyncio.create_task(self._append(self._sealed(), taken))
             self._batch = self._limits.commands
             if self._too_many:
                 await self._committed()
@@ -233,6 +233,11 @@ class PartitionOwner:
         if self._newer is not None:
             await self._newer.look(batch.records)
 
+    def _sealed(self) -> list[NewRecord]:
+        """The records of the next append; while it commits, the decider counts on for the one behind it."""
+        self._counted = self.decider.counted()
+        return self.decider.seal()
+
     async def _append(self, records: list[NewRecord], commands: int) -> None:
         if not records:
             return
@@ -244,7 +249,7 @@ class PartitionOwner:
         report.add(BATCH, family, value=commands)
         report.add(COMMANDS, *self._labels, value=commands)
         report.add(FACTS, *self._labels, value=len(records))
-        refused, aside = self.decider.counted()
+        refused, aside = self._counted
         report.add(REFUSALS, *self._labels, value=refused)
         report.add(SET_ASIDE, *self._labels, value=aside)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from consumers.hints import HintedPosition, Hints
-from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
+from consumers.limits import HINT_EVERY_S, MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
 from consumers.ports import Batch, CommandLog, EventLog, Group, Headers, NewRecord, Partition
 from consumers.reading import COMMAND_ID, USUAL_HEADERS, handed_on, news, recorded
@@ -117,7 +117,9 @@ class Reactors:
         hints: Hints,
         report: Report,
         newer: NewerSchemas | None = None,
+        note_every_s: float = HINT_EVERY_S,
     ) -> None:
+        self._note_every_s = note_every_s
         self._reactor, self._codec, self._events, self._commands = reactor, codec, events, commands
         self._hints, self._report = hints, report
         self._places: dict[Partition, Place] = {}
@@ -134,7 +136,7 @@ class Reactors:
 
     async def _react(self, partition: Partition, ends: asyncio.Event) -> None:
         """What this raises is tried again from the last position noted: receivers know what they have had."""
-        hinted = HintedPosition("react", partition, self._hints, self._report)
+        hinted = HintedPosition("react", partition, self._hints, self._report, self._note_every_s)
         position = await hinted.load()
         tick = 0
         self._report.condition(named(partition), Condition.RUNNING)
@@ -152,5 +154,5 @@ class Reactors:
             self._places[partition] = position, tick
             await hinted.note(position)
             if not batch.records:
-                await news(self._events, partition, position, ends)
+                await news(self._events, partition, position, ends, hinted.patience(position))
         await hinted.note(position, last=True)

@@ -21,13 +21,14 @@ from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition
 from consumers.reading import SOURCE, last_record
 from examples import account
 from examples.day import Day
-from examples.demo import DATA, prove
+from examples.demo import prove
 from examples.world import SAMPLE
 from gateways.app import CALCULATIONS, FAILURES, App
 from gateways.door import Door, DoorCommand
 from gateways.roles import machine_time_us
-from gateways.servers import Servers, servers
+from gateways.servers import Servers
 from gateways.settings import Settings
+from gateways.terminal import SAID, Data, Kafka, reached, settings_of
 from schemas.envelope import Moment
 
 _LOOK_S: Final = 0.01
@@ -141,7 +142,7 @@ async def live(outside: Outside, day: Day, free_s: float | None, say: Any) -> No
 
 async def _run(places: Servers, settings: Settings, day: Day, free_s: float | None, say: Any) -> dict[str, Any]:
     backend = places.backend()
-    app = App(backend, places.dsn, places.deployment, settings.partitions)
+    app = App(backend, places.dsn, places.deployment, settings.partition_counts())
     try:
         while True:
             try:
@@ -154,7 +155,7 @@ async def _run(places: Servers, settings: Settings, day: Day, free_s: float | No
         found = await account.gather(app)
     finally:
         await app.close()
-    proofs, chain, problems = await prove(places, settings.partitions)
+    proofs, chain, problems = await prove(places, settings.partition_counts())
     for problem in problems:
         say(problem)
     return found | {"verified": proofs, "chain": chain}
@@ -162,17 +163,18 @@ async def _run(places: Servers, settings: Settings, day: Day, free_s: float | No
 
 def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the account as one JSON object.")] = None,
-    kafka: Annotated[bool, typer.Option("--kafka", help="The deployment's log on Kafka.")] = False,
-    data: Annotated[Path, typer.Option("--data", help="Data folder of the deployment.")] = DATA,
+    kafka: Kafka = False,
+    data: Data = None,
     sample: Annotated[Path, typer.Option("--sample", help="The sample communities' folder.")] = SAMPLE,
     free: Annotated[float | None, typer.Option("--free", help="Seconds between sends; waits for nobody.")] = None,
 ) -> None:
     """Feeds a running deployment the demo's day and prints the account."""
     console = Console(width=None if sys.stdout.isatty() else 110)
     try:
-        with servers(data, kafka) as places:
-            found = asyncio.run(_run(places, Settings(), Day(sample), free, console.print))
-    except FAILURES as failure:
+        settings, folder = settings_of(data)
+        with reached(settings, folder, kafka) as places:
+            found = asyncio.run(_run(places, settings, Day(sample), free, console.print))
+    except SAID as failure:
         console.print(str(failure), style="bold red", highlight=False, markup=False)
         raise typer.Exit(1) from None
     text = json.dumps(found, indent=1, sort_keys=True)

@@ -1,6 +1,7 @@
 """`gridbook`: ask the slates and the log, explain, verify, send a wish, move and keep a deployment's log."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
@@ -143,20 +144,44 @@ def send(
     """Sends one wish and prints its answer; exits with 1 when it was refused or set aside."""
 
     async def wish(made: App) -> bool:
-        content = made.door.read(family, command, body)
-        [(partition, record)] = made.door.admit([DoorCommand(family, key, actor, command_id, content)])
-        await made.drive.send([(partition, record)])
-        await made.drive.settle()
-        rows = await made.views(
-            "SELECT family, key, seq, event, reason FROM answers WHERE command_id = %(command_id)s"
-            " AND actor = %(actor)s AND family = %(family)s AND partition = %(partition)s ORDER BY seq",
-            {"command_id": command_id, "actor": actor, "family": family, "partition": partition.number},
-        )
-        print_rows("answer", [dict(row) for row in rows], False)
-        answers = [row["event"] for row in rows if row["event"] != "CommandRepeated"]
-        return answers[-1] not in ("CommandRefused", "CommandSetAside")
+        command_body = made.door.read(family, command, body)
+        asked = DoorCommand(family, key, actor, command_id, command_body)
+        if await made.runs_elsewhere():
+            answers = [
+                {"family": family, "key": key, "seq": meta.seq, "event": type(fact).__name__, "reason": _reason(fact)}
+                for meta, fact in await made.wish(asked)
+            ]
+        else:
+            answers = await _decided_here(made, asked)
+        print_rows("answer", answers, False)
+        last = [row["event"] for row in answers if row["event"] != "CommandRepeated"]
+        return not last or last[-1] not in ("CommandRefused", "CommandSetAside")
 
-    on(data, kafka, wish, Opened.RUNNING)
+    on(data, kafka, wish, Opened.LOGS)
+
+
+async def _decided_here(made: App, command: DoorCommand) -> list[dict[str, Any]]:
+    """Runs the deployment in this process until everything that follows is done."""
+    await made.begin()
+    [(partition, record)] = made.door.admit([command])
+    await made.drive.send([(partition, record)])
+    await made.drive.settle()
+    rows = await made.views(
+        "SELECT family, key, seq, event, reason FROM answers WHERE command_id = %(command_id)s"
+        " AND actor = %(actor)s AND family = %(family)s AND partition = %(partition)s ORDER BY seq",
+        {
+            "command_id": command.command_id,
+            "actor": command.actor,
+            "family": command.family,
+            "partition": partition.number,
+        },
+    )
+    return [dict(row) for row in rows]
+
+
+def _reason(fact: Any) -> str | None:
+    reason = getattr(fact, "reason", None)
+    return str(reason.value) if isinstance(reason, StrEnum) else None
 
 
 def _parameters(question: Question, where: Sequence[str], limit: int) -> dict[str, Any]:

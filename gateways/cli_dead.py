@@ -6,15 +6,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from consumers.clock import last_tick
 from consumers.dead import CannotRetry, Dead, DeadCommands, Decided, ToDoor, ToLog
 from consumers.limits import SEND_DEADLINE_S
-from consumers.lookup import newest_moment
 from consumers.ports import NewRecord, Partition
 from gateways.app import App
 from gateways.cli_log import answers_of, partitions_of
 from gateways.door import Door, DoorCommand
 from gateways.figures import utc
-from gateways.terminal import Data, Json, Kafka, Opened, complain, console, on, print_rows
+from gateways.terminal import Data, Json, Kafka, complain, console, on, print_rows
 
 dead_commands = typer.Typer(help="Commands that were set aside: look at them, have them decided again.")
 
@@ -63,14 +63,11 @@ def show_dead(place: Place, seq: Seq, as_json: Json = False, data: Data = None, 
 
 
 @dead_commands.command("retry")
-def retry_dead(
-    place: Place,
-    seq: Seq,
-    run: Annotated[bool, typer.Option("--run", help="Nobody runs this deployment: decide it here, now.")] = False,
-    data: Data = None,
-    kafka: Kafka = False,
-) -> None:
-    """Sends a command that was set aside once more, so that it is judged; asking twice decides it once."""
+def retry_dead(place: Place, seq: Seq, data: Data = None, kafka: Kafka = False) -> None:
+    """Sends a command that was set aside once more, so that it is judged; asking twice decides it once.
+
+    Where processes run the deployment they decide it; else it is decided here and now.
+    """
 
     async def again(made: App) -> bool:
         one = await _at(made, place, seq)
@@ -83,28 +80,23 @@ def retry_dead(
             return False
         if isinstance(sent, Decided):
             where = f"{sent.place.partition.family}/{sent.place.partition.number} seq {sent.place.seq}"
-            console().print(
+            _say(
                 f"nothing is sent: {sent.command_id} was decided ({where}); if this is another wish, send it under"
-                " another id",
-                highlight=False,
-                markup=False,
+                " another id"
             )
             return True
         partition, record = await _sendable(made, sent)
-        if run:
+        if await made.runs_elsewhere():
+            await made.backend.commands.send([(partition, record)], SEND_DEADLINE_S)
+        else:
+            await made.begin()
             await made.drive.send([(partition, record)])
             await made.drive.settle()
-        else:
-            await made.backend.commands.send([(partition, record)], SEND_DEADLINE_S)
-        console().print(
-            f"sent to {partition.family}/{partition.number} as {sent.command_id}: `gridbook why {sent.command_id}`"
-            " tells what becomes of it",
-            highlight=False,
-            markup=False,
-        )
+        why = f"`gridbook why {sent.command_id}` tells what becomes of it"
+        _say(f"sent to {partition.family}/{partition.number} as {sent.command_id}: {why}")
         return True
 
-    on(data, kafka, again, Opened.RUNNING if run else Opened.READING)
+    on(data, kafka, again)
 
 
 def _dead(made: App) -> DeadCommands:
@@ -125,11 +117,14 @@ async def _at(made: App, place: str, seq: int) -> Dead | None:
 async def _sendable(made: App, sent: ToDoor | ToLog) -> tuple[Partition, NewRecord]:
     if isinstance(sent, ToLog):
         return sent.partition, sent.record
-    # Not the drive's time: it knows one only while it runs.
-    now = await newest_moment(made.backend.events, made.codec, made.partitions)
+    now = await last_tick(made.partitions, made.codec, made.backend.events, made.backend.commands)
     door = Door(made.codec, made.counts, lambda: now)
     [admitted] = door.admit([DoorCommand(sent.family, sent.key, sent.actor, sent.command_id, sent.body)])
     return admitted
+
+
+def _say(sentence: str) -> None:
+    console().print(sentence, highlight=False, markup=False)
 
 
 def _row(one: Dead) -> dict[str, Any]:

@@ -109,4 +109,6 @@ def choices_of(settings: Settings, families: tuple[str, ...], standby: bool) -> 
         settings.max_set_aside,
         settings.snapshot_every,
     )
-    return Choices(families, standby, limits, settings.tick_ms * 1_000, settings.tick_multiples())
+    return Choices(
+        families, standby, limits, settings.tick_ms * 1_000, settings.note_ms / 1_000, settings.tick_multiples()
+    )

@@ -10,7 +10,6 @@ import typer
 
 from consumers.extent import Plan
 from gateways.app import deployment_of
-from gateways.app.backends import kafka_schemas, postgres_schemas
 from gateways.servers import Servers, deployment_name
 from gateways.terminal import Data, Kafka, console, ends, reached, settings_of
 from gateways.transfer import Side, copy_between, read_archive, write_archive
@@ -72,12 +71,7 @@ def copy_log(
 
 
 def _side(places: Servers, counts: Mapping[str, int]) -> Side:
-    name = places.deployment
-    if places.bootstrap is None:
-        schemas = postgres_schemas(places.dsn, name)
-    else:
-        schemas = kafka_schemas(places.bootstrap, name, places.copies)
-    return Side(deployment_of(name, counts), places.backend(), schemas)
+    return Side(deployment_of(places.deployment, counts), places.backend())
 
 
 def _embedded_name(data: Path | None) -> str:

@@ -81,6 +81,7 @@ class Choices:
     standby: bool
     limits: OwnerLimits
     tick_us: int
+    note_every_s: float
     multiples: Mapping[str, int]
 
 
@@ -115,7 +116,9 @@ def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wire
     if role == "project":
         return Projectors(mine, VIEWS, EVERYWHERE, pipes.views, codec, events, group, report, machine_time_us, newer)
     if role == "calculate":
-        return Calculators(mine, wired, codec, counts, events, commands, group, pipes.views, report, newer)
+        return Calculators(
+            mine, wired, codec, counts, events, commands, group, pipes.views, report, newer, choices.note_every_s
+        )
     assert role == "clock", f"no role {role}"
     return Clocks(
         deployment.partitions,

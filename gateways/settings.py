@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from consumers.limits import (
     APPEND_DEADLINE_S,
+    HINT_EVERY_S,
     MAX_BATCH,
     MAX_BATCH_BYTES,
     MAX_BATCH_S,
@@ -108,6 +109,10 @@ class Settings(BaseSettings):
     append_deadline_s: float = Field(
         APPEND_DEADLINE_S, gt=0, lt=9, json_schema_extra={"unit": "s"},
         description="After it the outcome of an append is unknown: the partition is claimed again and restored.",
+    )  # fmt: skip
+    note_ms: int = Field(
+        round(HINT_EVERY_S * 1_000), ge=1, le=60_000, json_schema_extra={"unit": "ms"},
+        description="Reactors and calculators note their position so often; who waits until all is done wants it soon.",
     )  # fmt: skip
     max_set_aside: int = Field(
         MAX_SET_ASIDE, ge=1, le=1_000_000, description="Commands set aside in a row before a partition is paused."

@@ -33,7 +33,6 @@ class Opened(Enum):
 
     LOGS = "logs"
     READING = "logs and views"
-    RUNNING = "all of it, run by this process"
 
 
 def settings_of(data: Path | None) -> tuple[Settings, Path]:
@@ -76,11 +75,9 @@ def on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]], o
 
     async def run(settings: Settings, folder: Path) -> bool:
         with reached(settings, folder, kafka) as places:
-            if opened is Opened.RUNNING and (there := running(folder)) is not None:
-                raise AlreadyRuns(f"`gridbook up` runs this deployment already (process {there.pid}): leave it to that")
             made = App(places.backend(), places.dsn, places.deployment, settings.partition_counts())
             try:
-                await {Opened.LOGS: made.open_logs, Opened.READING: made.open, Opened.RUNNING: made.start}[opened]()
+                await (made.open_logs() if opened is Opened.LOGS else made.open())
                 return await work(made)
             finally:
                 await made.close()

@@ -20,18 +20,17 @@ from gateways.app import (
     sealed_people,
     views_of,
 )
-from gateways.app.backends import Backend, ServedSchemaLog
+from gateways.app.backends import Backend
 from gateways.deployment import Deployment
 from schemas.codec import ClashingSchema
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Where a log is copied from or to: a deployment with its logs and the schemas beside them."""
+    """Where a log is copied from or to: a deployment and its logs."""
 
     deployment: Deployment
     backend: Backend
-    schemas: ServedSchemaLog
 
 
 async def write_archive(here: Side, dsn: str, folder: Path, vault: bool = True) -> tuple[Plan, str, int | None]:
@@ -115,7 +114,7 @@ async def copy_between(here: Side, there: Side, dsn: str) -> Plan:
 
 async def _planned(here: Side) -> tuple[Source, Plan, dict[int, dict[str, Any]]]:
     """What there is to copy, how far, and the schemas of all of it: this release's and those on the log."""
-    on_the_log = await here.schemas.load()
+    on_the_log = await here.backend.schemas.load()
     codec = here.deployment.codec
     try:
         for number, schema in on_the_log.items():
@@ -128,7 +127,7 @@ async def _planned(here: Side) -> tuple[Source, Plan, dict[int, dict[str, Any]]]
 
 async def _prepare(there: Side, dsn: str, ledger: Mapping[int, Mapping[str, Any]]) -> None:
     """Makes what comes readable, and takes away what another log of this name has left behind."""
-    await there.schemas.publish(ledger)
+    await there.backend.schemas.publish(ledger)
     views = views_of(dsn, there.deployment.name)
     try:
         await views.drop()  # whoever projects begins anew
@@ -151,12 +150,11 @@ def _demand_counts(plan: Plan, counts: Mapping[str, int]) -> None:
 @asynccontextmanager
 async def _opened(side: Side, *, create: bool = False) -> AsyncIterator[None]:
     """The logs, connected; with `create` their partitions are made to exist."""
-    events, commands, schemas = side.backend.events, side.backend.commands, side.schemas
     try:
-        await asyncio.gather(events.start(), commands.start(), schemas.start())
+        await side.backend.start()
         if create:
             partitions = side.deployment.partitions
-            await asyncio.gather(events.create(partitions), commands.create(partitions))
+            await asyncio.gather(side.backend.events.create(partitions), side.backend.commands.create(partitions))
         yield
     finally:
-        await asyncio.gather(events.close(), commands.close(), schemas.close())
+        await side.backend.close()

@@ -15,7 +15,7 @@ _DECORATORS: Final = {"value": "_Kind.VALUE", "command": "_Kind.COMMAND", "event
 
 _IMPORTS: Final = (
     "import dataclasses as _dataclasses; from typing import TYPE_CHECKING as _CHECKING, Any as _Any, "
-    "ClassVar as _ClassVar; from schemas.message import Kind as _Kind; "
+    "ClassVar as _ClassVar; from schemas.message import Kind as _Kind; _interpreted: _Any = lambda cls: cls; "
 )
 
 _BEHIND: Final = '''
@@ -23,18 +23,17 @@ if _CHECKING:
     from mypy_extensions import mypyc_attr as _mypyc_attr
 
 
-def _declare(cls: _Any, types: dict[str, _Any], defaults: dict[str, _Any], hashed: bool) -> None:
+def _declare(cls: _Any, doc: str, types: dict[str, _Any], defaults: dict[str, _Any], hashed: bool) -> None:
     fields = [(n, t, _dataclasses.field(default=defaults.get(n, _dataclasses.MISSING))) for n, t in types.items()]
     twin: _Any = _dataclasses.make_dataclass(cls.__name__, fields, init=False, unsafe_hash=hashed)
-    cls.__annotations__ = types
-    cls.__slots__ = tuple(types)
+    cls.__doc__, cls.__annotations__, cls.__slots__ = doc, types, tuple(types)
     for name in ("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__eq__", "__hash__", "__repr__"):
         setattr(cls, name, getattr(twin, name))
 
 
-def _annotate(cls: _Any, types: dict[str, _Any]) -> None:
+def _annotate(cls: _Any, doc: str, types: dict[str, _Any]) -> None:
     """mypyc keeps only the outermost part of a dataclass's annotations."""
-    cls.__annotations__ = types
+    cls.__doc__, cls.__annotations__ = doc, types
     for name, annotation in types.items():
         cls.__dataclass_fields__[name].type = annotation
 
@@ -56,14 +55,14 @@ def native_source(source: str) -> str:
     for found in classes:
         found.write_out(lines)
     for error in errors:
-        lines[error.lineno - 2] = "@_mypyc_attr(native_class=False)"
+        lines[error.lineno - 2] = "@_interpreted"
     first = next(n for n in body if isinstance(n, ast.Import | ast.ImportFrom))
     lines[first.lineno - 1] = _IMPORTS + lines[first.lineno - 1]
     return "\n".join(lines) + _BEHIND + "\n".join(found.declaration() for found in classes) + "\n"
 
 
 def _is_error(node: ast.ClassDef) -> bool:
-    """Whether it is an exception: mypyc makes no native class of most of them."""
+    """Whether it is an exception: mypyc makes no native class of most, and of a class with a decorator none."""
     return not node.decorator_list and any(
         isinstance(base, ast.Name) and base.id.endswith(("Error", "Exception")) for base in node.bases
     )
@@ -90,8 +89,8 @@ class _Class:
             for part in node.body
             if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
         ]
-        # Made by factories, or frozen: their `__init__` is more than assignments.
-        plain = "frozen=True" in decorator or any(default is not None and "(" in default for _, _, default in fields)
+        # Fields made by factories: their `__init__` is more than assignments.
+        plain = any(default is not None and "(" in default for _, _, default in fields)
         return cls(node, fields, decorator, plain)
 
     def write_out(self, lines: list[str]) -> None:
@@ -118,7 +117,10 @@ class _Class:
     def declaration(self) -> str:
         """The line that makes the class a dataclass for everybody who asks."""
         types = ", ".join(f"{n!r}: {t}" for n, t, _ in self.fields)
+        told = f"{self.node.name}, {ast.get_docstring(self.node, clean=False)!r}, {{{types}}}"
         if self.plain:
-            return f"_annotate({self.node.name}, {{{types}}})"
+            return f"_annotate({told})"
         defaults = ", ".join(f"{n!r}: {d}" for n, _, d in self.fields if d is not None)
-        return f"_declare({self.node.name}, {{{types}}}, {{{defaults}}}, {self.decorator in _DECORATORS})"
+        # Freezing is left to the type checker of the real source, as with messages.
+        hashed = self.decorator in _DECORATORS or "frozen=True" in self.decorator
+        return f"_declare({told}, {{{defaults}}}, {hashed})"

@@ -24,7 +24,8 @@ from domain.programme.calc_baseline import CALCULATION as BASELINE
 from domain.settlement.calc_run import CALCULATION as RUN
 from gateways.app.backends import Backend
 from gateways.deployment import Deployment
-from gateways.door import Door
+from gateways.door import Door, DoorCommand
+from gateways.wish import wish
 from infra.archive.reading import Archive, demand_readable
 from infra.archive.reading import open_archive as read_archive
 from infra.archive.unfinished import PostgresUnfinished
@@ -43,6 +44,7 @@ from projections.programme import inputs as baseline_inputs
 from projections.settlement import inputs as run_inputs
 from schemas.catalog import FAMILIES
 from schemas.codec import Codec, UndecodableRecord, UnknownSchema
+from schemas.envelope import FactMeta
 
 CALCULATIONS: tuple[WiredCalculation, ...] = (
     WiredCalculation(BASELINE, baseline_inputs.INPUTS, baseline_inputs.parameters),
@@ -221,6 +223,10 @@ class App:
     async def start(self) -> None:
         """Makes logs and views exist, claims every partition, catches up."""
         await self._open_logs()
+        await self.begin()
+
+    async def begin(self) -> None:
+        """The rest of `start`, behind `open_logs`: from here on this process runs the deployment."""
         await self._newer.publish()
         await self.views.start()
         await self.drive.start()
@@ -249,6 +255,21 @@ class App:
             self._backend.events.create(self.partitions), self._backend.commands.create(self.partitions)
         )
         await self._newer.learn()
+
+    async def runs_elsewhere(self) -> bool:
+        """Whether processes of this deployment have reported in the last seconds."""
+        board = open_switchboard(self._dsn, self._deployment.name)
+        try:
+            return bool(await board.processes())
+        finally:
+            await board.close()
+
+    async def wish(self, command: DoorCommand) -> list[tuple[FactMeta, Any]]:
+        """Sends a command to the processes that run the deployment; returns the records that answer it.
+
+        Raises: as `gateways.wish.wish`.
+        """
+        return await wish(self._deployment, self._backend.events, self._backend.commands, command)
 
     async def close(self) -> None:
         """Gives everything back."""

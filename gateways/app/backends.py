@@ -64,21 +64,6 @@ class Backend:
         await asyncio.gather(self.events.close(), self.commands.close(), self.schemas.close())
 
 
-def memory_schemas(deployment: str) -> ServedSchemaLog:
-    """The schemas beside logs in memory."""
-    return MemorySchemas(deployment)
-
-
-def postgres_schemas(dsn: str, deployment: str) -> ServedSchemaLog:
-    """The schemas beside the embedded logs."""
-    return PostgresSchemas(dsn, deployment)
-
-
-def kafka_schemas(bootstrap: str, deployment: str, copies: tuple[int, int] = (1, 1)) -> ServedSchemaLog:
-    """The schemas on Kafka."""
-    return KafkaSchemas(bootstrap, deployment, TopicSettings(*copies))
-
-
 def memory_backend(deployment: str, store: MemoryStore | None = None) -> Backend:
     """Logs in this process's memory, for tests and simulations; what shares a `store` is the same log."""
     store = store or MemoryStore()

@@ -150,6 +150,7 @@ class Member(GroupCoordinator):  # type: ignore[misc]
         return alive
 
     def reset_generation(self) -> None:
+        """The group has put this member out."""
         super().reset_generation()
         self._given(())
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from aiokafka.client import CoordinationType
+from aiokafka.client import AIOKafkaClient, CoordinationType
 
 from consumers.ports import LogUnavailable, Partition
 from infra.kafka.broker import LocalBrokerError, LocalCluster
@@ -108,6 +108,46 @@ async def shared(*groups: KafkaGroup) -> None:
         group.assigned for group in groups
     ):
         await asyncio.sleep(0.02)
+
+
+def mislead(client: AIOKafkaClient) -> None:
+    """Has a client believe that each partition is led by another broker than it is."""
+    for partitions in client.cluster._partitions.values():
+        for which, known in partitions.items():
+            partitions[which] = known._replace(leader=known.leader % len(NODES) + 1)
+
+
+@pytest.mark.timeout(120)
+async def test_who_asks_the_wrong_broker_finds_the_right_one(
+    cluster: LocalCluster, events: KafkaEventLog, deployment: str
+) -> None:
+    commands = KafkaCommandLog(cluster.bootstrap, deployment, COPIES)
+    elsewhere = KafkaEventLog(cluster.bootstrap, deployment, COPIES)
+    await asyncio.gather(commands.start(), elsewhere.start())
+    partition = MARKET[0]
+    owner = await elsewhere.claim(partition)
+    await owner.append([record(0)], 5)
+    await commands.send([(partition, record(0))], 5)
+    assert commands.producer is not None
+
+    mislead(owner.producer.client)
+    await owner.append([record(1)], 5)
+    mislead(commands.producer.client)
+    await commands.send([(partition, record(1))], 5)
+    for log in (events, commands):
+        client = log._reader.client
+        for ask in (log.end(partition), log.read(partition, 0, 10), log.wait(partition, 0, 5)):
+            mislead(client)
+            assert await ask
+    end = await events.end(partition)
+    mislead(events._reader.client)
+    waiting = asyncio.create_task(events.wait(partition, end, 30))
+    await asyncio.sleep(0.05)
+    await owner.append([record(2)], 5)
+    assert await asyncio.wait_for(waiting, 5)
+    assert await numbers(events, partition) == [0, 1, 2]
+    assert await numbers(commands, partition) == [0, 1]
+    await asyncio.gather(commands.close(), elsewhere.close())
 
 
 @pytest.mark.timeout(120)

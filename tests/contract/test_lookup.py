@@ -3,7 +3,7 @@
 import pytest
 
 from consumers.limits import APPEND_DEADLINE_S
-from consumers.lookup import command_at, history, newest_moment, record_at, records_from, state_of
+from consumers.lookup import command_at, history, record_at, records_from, state_of
 from consumers.ports import NewRecord, Partition
 from consumers.reading import SOURCE
 from domain.party import decider as party
@@ -68,8 +68,6 @@ async def test_records_keys_and_states(written: Backend, deployment: str) -> Non
     assert (early.facts, early.last.seq if early.last else None) == (len([s for s in mine if s < 20]), 19)
     none = await state_of(events, codec(), party, P, "nobody")
     assert (none.state, none.facts, none.last) == (party.initial("nobody"), 0, None)
-    assert await newest_moment(events, codec(), [EMPTY, P]) == Moment((count - 1) // 10, (count - 1) * 1_000_000)
-    assert await newest_moment(events, codec(), [EMPTY]) == Moment(0, 0)
 
 
 async def test_no_fact_is_passed_over(written: Backend, deployment: str) -> None:

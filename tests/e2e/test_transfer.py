@@ -19,11 +19,8 @@ from gateways.app import App, deployment_of, log_sink, release_ledger
 from gateways.app.backends import (
     Backend,
     kafka_backend,
-    kafka_schemas,
     memory_backend,
-    memory_schemas,
     postgres_backend,
-    postgres_schemas,
 )
 from gateways.transfer import Side, copy_between, read_archive, write_archive
 from infra.embedded.memory import MemoryStore
@@ -47,18 +44,16 @@ class Day:
 
     @property
     def side(self) -> Side:
-        backend = memory_backend(self.name, self.store)
-        return Side(deployment_of(self.name, PARTITIONS), backend, memory_schemas(self.name))
+        """The deployment that has lived."""
+        return Side(deployment_of(self.name, PARTITIONS), memory_backend(self.name, self.store))
 
     def embedded(self, name: str) -> Side:
         """The deployment of this name in PostgreSQL, as another process would see it."""
-        backend = postgres_backend(self.dsn, name)
-        return Side(deployment_of(name, PARTITIONS), backend, postgres_schemas(self.dsn, name))
+        return Side(deployment_of(name, PARTITIONS), postgres_backend(self.dsn, name))
 
     def on_kafka(self, bootstrap: str, name: str) -> Side:
         """The deployment of this name on Kafka, as another process would see it."""
-        backend = kafka_backend(bootstrap, name)
-        return Side(deployment_of(name, PARTITIONS), backend, kafka_schemas(bootstrap, name))
+        return Side(deployment_of(name, PARTITIONS), kafka_backend(bootstrap, name))
 
     def fresh(self) -> str:
         """A name that nobody has used."""
@@ -156,15 +151,15 @@ def newer_schema() -> dict[str, Any]:
 
 
 async def published(side: Side) -> None:
-    await side.schemas.start()
-    await side.schemas.publish({NEWER: newer_schema()})
-    await side.schemas.close()
+    await side.backend.schemas.start()
+    await side.backend.schemas.publish({NEWER: newer_schema()})
+    await side.backend.schemas.close()
 
 
 async def read(side: Side) -> dict[int, dict[str, Any]]:
-    await side.schemas.start()
-    found = await side.schemas.load()
-    await side.schemas.close()
+    await side.backend.schemas.start()
+    found = await side.backend.schemas.load()
+    await side.backend.schemas.close()
     return found
 
 

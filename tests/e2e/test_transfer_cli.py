@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from consumers.ports import LogUnavailable
-from gateways.app import App, open_vault
+from consumers.ports import LogUnavailable, Partition
+from consumers.project import Reached
+from gateways.app import App, open_vault, views_of
 from gateways.app.backends import postgres_backend
 from gateways.cli import app as gridbook_app
 from gateways.door import DoorCommand
@@ -120,6 +121,24 @@ def test_an_archive_without_people_needs_no_key(small: Small, tmp_path: Path) ->
     done(gridbook("export", str(tmp_path / "bare"), "--without-vault", "--data", str(small.folder)), "exported")
     assert not (tmp_path / "bare" / "vault.avro").exists()
     done(import_into(tmp_path / "bare", tmp_path / "new"), "imported")
+
+
+def test_views_that_another_log_left_behind_are_forgotten(archive: Path, tmp_path: Path, postgres_dsn: str) -> None:
+    new = tmp_path / "new"
+    name = deployment_name(new)
+
+    async def leave_views() -> None:
+        views = views_of(postgres_dsn, name)
+        await views.start()
+        await views.apply({}, {Partition("party", 0): Reached(3, 1)})
+        await views.close()
+
+    asyncio.run(leave_views())
+    done(import_into(archive, new, "--without-vault"), "imported")
+    sent = ("party", "carl", "RegisterParty", '{"roles": ["supplier"]}', "--actor", "carl", "--command-id", "join")
+    done(gridbook("send", *sent, "--data", str(new)), "PartyRegistered")
+    done(gridbook("verify", "projections", "--data", str(new)), "every view equals its rebuild")
+    assert "bob" in gridbook("show", "parties", "--json", "--data", str(new)).stdout
 
 
 def test_an_archive_goes_to_an_empty_deployment_only(small: Small, archive: Path) -> None:

@@ -1,19 +1,18 @@
 """One owner in this process, on a real broker and under a load whose outcome is known byte by byte."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from itertools import zip_longest
 from typing import Any, Final
 
 from consumers.limits import OwnerLimits
 from consumers.owner import PartitionOwner
 from consumers.partition import ChainBroken
-from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition, Snapshots, StoredRecord
-from consumers.reading import CHAIN, SOURCE, between, last_record, news
+from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition, Snapshots
+from consumers.reading import SOURCE, between, last_record
 from consumers.report import Metric, Silent
 from tests.faults.recording import Recording
+from tests.faults.witness import Witness
 
 MARKET: Final = Partition("market", 0)
 SEND_SECONDS: Final = 5.0
@@ -34,31 +33,6 @@ class Noted(Silent):
 
     def say(self, event: str, *, alarm: bool = False, **fields: object) -> None:
         self.said.append(event)
-
-
-@dataclass(slots=True)
-class Witness:
-    """Reads a partition as it grows: what was seen stays, and whoever stands at the end stands behind an append."""
-
-    events: EventLog
-    partition: Partition
-    seen: list[StoredRecord] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    async def watch(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
-        position = 0
-        while not stop.is_set():
-            with suppress(LogUnavailable):
-                end = await self.events.end(self.partition)
-                found = [stored async for stored in between(self.events, self.partition, position, end)]
-                self.seen += found
-                if found and CHAIN not in dict(found[-1].headers):
-                    self.problems.append(f"the end stood at {end}, within an append")
-                position = end
-                await news(self.events, self.partition, position, stop)
-                continue
-            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 class OwnerLife:
@@ -94,7 +68,7 @@ class OwnerLife:
 
     async def live(self, story: "Story", seconds: float = 40) -> list[str]:
         """Tells the story under load; then the rest is decided and held against the recording. Returns what differs."""
-        witness = Witness(self._events, MARKET)
+        witness = Witness(self._events, [MARKET])
         owning, watching = asyncio.create_task(self._own()), asyncio.create_task(witness.watch(self._stop))
         try:
             async with asyncio.timeout(seconds):
@@ -111,7 +85,7 @@ class OwnerLife:
             self._stop.set()
             self.kill()
             await asyncio.gather(owning, watching, return_exceptions=True)
-        return [*self.problems, *witness.problems, *await self._compared(witness.seen)]
+        return [*self.problems, *await witness.problems(self._events), *await self._compared()]
 
     async def _feed(self, telling: asyncio.Task[None]) -> None:
         for first in range(0, len(self._fed), FEED):
@@ -147,15 +121,14 @@ class OwnerLife:
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _compared(self, seen: Sequence[StoredRecord]) -> list[str]:
+    async def _compared(self) -> list[str]:
         records = [stored async for stored in between(self._events, MARKET, 0)]
-        problems = [] if records[: len(seen)] == list(seen) else ["what was seen is not what stands there"]
         written = [(s.key, s.value, dict(s.headers)[SOURCE]) for s in records]
         expected = self._recording.written[MARKET]
         for n, (there, wanted) in enumerate(zip_longest(written, expected)):
             if there != wanted:
-                return [*problems, f"fact {n} of {len(expected)} answers {there and there[2]!r}, not as recorded"]
-        return problems
+                return [f"fact {n} of {len(expected)} answers {there and there[2]!r}, not as recorded"]
+        return []
 
 
 Story = Callable[[OwnerLife], Coroutine[Any, Any, None]]

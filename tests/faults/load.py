@@ -172,6 +172,8 @@ class Sender:
         """What was sent → how often at least."""
         self.sends = 0
         """Ticks and chunks sent: a measure of how far it is that knows no clock."""
+        self.ended = asyncio.Event()
+        """Set when the load is over."""
 
     def sends_of(self, load: Load) -> int:
         """How many sends a load makes."""
@@ -198,6 +200,7 @@ class Sender:
             if step.waits:
                 await self._outside.quiet()
         await self._outside.quiet()
+        self.ended.set()
 
     async def _count(self) -> None:
         self.sends += 1

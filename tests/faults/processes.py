@@ -27,6 +27,7 @@ STOP_SECONDS: Final = 10.0
 """So long after SIGTERM every process must be gone."""
 
 _LOOK_SECONDS: Final = 0.02
+_YOUNG_SECONDS: Final = 10.0
 _SHOWN_BYTES: Final = 4_000
 
 
@@ -173,8 +174,11 @@ class Fleet:
         self.place, self._spawn, self._plants = place, spawn, plants or {}
         self._children: dict[str, Child] = {}
         self._roles: dict[str, str] = {}
-        self.kills = 0
-        """Processes that were killed."""
+        self._began: dict[str, float] = {}
+        self.frozen = set[str]()
+        """Those that stand still now."""
+        self.problems = list[str]()
+        """What processes did that they must not."""
 
     async def __aenter__(self) -> "Fleet":
         self.place.folder.mkdir(parents=True, exist_ok=True)
@@ -192,7 +196,7 @@ class Fleet:
             log = self.place.folder / f"{name}.log"
             environ = self.place.environ()
             self._children[name] = self._spawn(["run", role, *kafka], environ, log, self._plants.get(role, ()))
-            self._roles[name] = role
+            self._roles[name], self._began[name] = role, time.monotonic()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -203,9 +207,9 @@ class Fleet:
         """The process of this name."""
         return self._children[name].pid
 
-    def code(self, name: str) -> int | None:
-        """Its exit code, none while it lives."""
-        return self._children[name].code()
+    def role(self, name: str) -> str:
+        """What it does."""
+        return self._roles[name]
 
     def cpu_seconds(self) -> dict[str, float]:
         """What each process has used so far."""
@@ -214,47 +218,61 @@ class Fleet:
 
     async def kill(self, name: str) -> None:
         """`kill -9`, also for one that stands still."""
-        self.signal(name, signal.SIGKILL)
-        child = self._children.pop(name)
+        await self._end(name, signal.SIGKILL)
+
+    async def restart(self, name: str, after: float = 0.0, how: signal.Signals = signal.SIGKILL) -> None:
+        """Kills it (or ends it in another way), and starts another one after a while."""
+        role = self._roles[name]
+        await self._end(name, how)
+        await asyncio.sleep(after)
+        self.start(**{name: role})
+
+    async def _end(self, name: str, how: signal.Signals) -> None:
+        self.signal(name, how)
+        child, late = self._children.pop(name), time.monotonic() + STOP_SECONDS
         while child.code() is None:
             await asyncio.sleep(_LOOK_SECONDS)
-        self.kills += 1
-
-    async def restart(self, name: str) -> None:
-        """Kills it and starts another one."""
-        role = self._roles[name]
-        await self.kill(name)
-        self.start(**{name: role})
+            if how is not signal.SIGKILL and time.monotonic() > late:
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+                self.problems.append(f"{name} was not gone {STOP_SECONDS:.0f} s after {how.name}")
+                how = signal.SIGKILL
+        self.frozen.discard(name)
 
     def freeze(self, name: str) -> None:
         """SIGSTOP: it stands still and knows nothing of it."""
         self.signal(name, signal.SIGSTOP)
+        self.frozen.add(name)
 
     def thaw(self, name: str) -> None:
-        """SIGCONT."""
-        self.signal(name, signal.SIGCONT)
+        """SIGCONT; says nothing to one that is gone."""
+        if name in self._children:
+            self.signal(name, signal.SIGCONT)
+        self.frozen.discard(name)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Any signal; says nothing to one that has ended."""
         with suppress(ProcessLookupError):
             os.kill(self._children[name].pid, number)
 
-    async def stop(self) -> dict[str, int]:
-        """SIGTERM to all; the exit code of each. One that is not gone in time is killed, and has -9."""
-        for name in self._children:
+    async def stop(self) -> None:
+        """SIGTERM to all; who does not end well and in time is a problem, and so is who has ended before."""
+        for name, child in self._children.items():
+            if (code := child.code()) is not None:
+                self.problems.append(f"{name} has ended by itself, with {code}")
             self.signal(name, signal.SIGTERM)
-        ends = time.monotonic() + STOP_SECONDS
-        codes = dict[str, int]()
-        while self._children and time.monotonic() < ends:
-            for name, child in list(self._children.items()):
-                if (code := child.code()) is not None:
-                    codes[name] = code
-                    del self._children[name]
+        young = {name for name, began in self._began.items() if time.monotonic() - began < _YOUNG_SECONDS}
+        ends, codes = time.monotonic() + STOP_SECONDS, dict[str, int]()
+        while len(codes) < len(self._children) and time.monotonic() < ends:
             await asyncio.sleep(_LOOK_SECONDS)
+            codes = {name: code for name, child in self._children.items() if (code := child.code()) is not None}
         for name in list(self._children):
+            code = codes.get(name)
+            if code is None:
+                self.problems.append(f"{name} was not gone {STOP_SECONDS:.0f} s after SIGTERM")
+            elif code and not (name in young and code == -signal.SIGTERM):  # it had not learnt to listen yet
+                self.problems.append(f"{name} ended with {code}")
             await self.kill(name)
-            codes[name] = -signal.SIGKILL
-        return codes
 
     def said(self) -> str:
         """The end of what every process has said, for people who look for a failure."""

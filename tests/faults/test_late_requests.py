@@ -25,6 +25,7 @@ from tests.faults.inside import MARKET, OwnerLife, Story
 from tests.faults.load import Load
 from tests.faults.proxy import ADD_PARTITIONS, ANSWER_LOST, END_TXN, HELD_BACK, PRODUCE, REFUSED, Proxy
 from tests.faults.recording import Recording, recording
+from tests.faults.witness import TORN
 
 TIMEOUT_MS = 400
 BATCH_BYTES = 2_000
@@ -34,7 +35,6 @@ LIMITS = OwnerLimits(commands=40, append_deadline_s=2.0)
 SECOND_BATCH = (ADD_PARTITIONS, PRODUCE, PRODUCE)
 """Up to the second batch of a transaction."""
 
-TORN = "within an append"
 _LOOK_SECONDS = 0.005
 
 

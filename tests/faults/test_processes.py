@@ -65,5 +65,5 @@ def freezes(seed: int, times: int) -> Story:
 
 
 async def test_nothing_of_a_frozen_owner_becomes_visible(place: Place, nursery: Nursery) -> None:
-    found = await lived(place, nursery, Load(2), freezes(2, times=3), more={"second": "decide"})
+    found = await lived(place, nursery, Load(2), freezes(2, times=3), more={"second": "decide"}, witnessed=True)
     assert found.problems == []

@@ -1,8 +1,7 @@
 """What brokers start from, made ready: Java, Kafka's jars, and an archive of the classes in them.
 
 Half of a broker's start, and more on a machine that is busy, is Java reading classes. An archive of what a
-broker has loaded once (`-XX:ArchiveClassesAtExit`) saves that; it is made once on a machine. Java looks itself
-whether an archive fits, and does without one that does not.
+broker has loaded once (`-XX:ArchiveClassesAtExit`) saves that; it is made once on a machine, and never needed.
 """
 
 import hashlib
@@ -47,13 +46,26 @@ def _archive(bare: Runtime) -> Path | None:
     fits = hashlib.sha256(f"{java} {java.stat().st_mtime_ns} {bare.jars}".encode()).hexdigest()[:12]
     archive = cache_folder() / f"kafka-{KAFKA_VERSION}-{fits}.jsa"
     with suppress(OSError):  # TimeoutError is one: somebody else is at it for very long
-        if not archive.exists():
+        if not _is_whole(archive):
             with exclusive(archive.with_suffix(".lock"), _SECONDS):
-                if not archive.exists():
+                if not _is_whole(archive):
                     _make(bare, archive)
         if archive.stat().st_size:
             return archive
     return None
+
+
+def _is_whole(archive: Path) -> bool:
+    """Java does without an archive that does not fit, but one that is damaged ends it; 47 MB take 50 ms."""
+    try:
+        return archive.with_suffix(".sha256").read_text() == _digest(archive)
+    except FileNotFoundError:
+        return False
+
+
+def _digest(archive: Path) -> str:
+    with archive.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _make(bare: Runtime, archive: Path) -> None:
@@ -63,10 +75,17 @@ def _make(bare: Runtime, archive: Path) -> None:
         node = Node(folder, "-Xmx512m", f"-XX:ArchiveClassesAtExit={made}")
         try:
             _run_once(bare, node)
+            _try(Runtime(bare.java, bare.jars, made))
         except (OSError, subprocess.SubprocessError, LocalBrokerError):
             node.kill()
-        made.touch()
+            made.write_bytes(b"")
         os.replace(made, archive)
+        archive.with_suffix(".sha256").write_text(_digest(archive))
+
+
+def _try(runtime: Runtime) -> None:
+    command = [*runtime.command("-Xshare:on"), "kafka.Kafka", "--version"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS)
 
 
 def _run_once(bare: Runtime, node: Node) -> None:

@@ -22,8 +22,8 @@ from schemas.party.events import MembershipApplied
 from tests.unit.consumers.loops import CODEC, PARTY, Driven, Logs, Notes, Seen, eventually, running, turns
 
 OTHER = Partition("party", 1)
-SITE, METER = Partition("site", 0), Partition("meter", 0)
-COUNTS = {"party": 2, "site": 1, "meter": 1}
+SITE, FAR_SITE, METER = Partition("site", 0), Partition("site", 1), Partition("meter", 0)
+COUNTS = {"party": 2, "site": 2, "meter": 1}
 
 
 def compute(fact: Recorded[MembershipApplied], inputs: Inputs) -> Sequence[Any]:
@@ -61,7 +61,7 @@ class Slate(Notes):
         return {partition: Reached(0, tick) for partition, tick in self.complete.items()}
 
     def up_to(self, tick: int) -> None:
-        self.complete = {SITE: tick, METER: tick}
+        self.complete = {SITE: tick, FAR_SITE: tick, METER: tick}
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +158,10 @@ async def test_a_family_is_complete_when_each_of_its_partitions_is(bench: Bench)
         await bench.start_calculation(5)
         await eventually(lambda: bench.slate.looked > 3)
         assert await bench.sent() == [], "nothing is known of the other family"
+        bench.slate.complete = {SITE: 9, FAR_SITE: 4, METER: 9}
+        before = bench.slate.looked
+        await eventually(lambda: bench.slate.looked > before + 2)
+        assert await bench.sent() == [], "one partition is behind"
         bench.slate.up_to(9)
         await bench.until_sent("5-0", "5-1")
 

@@ -11,7 +11,7 @@ import pytest
 
 import consumers.clock as module
 import consumers.workers
-from consumers.clock import Clock, ClockJumped, Clocks
+from consumers.clock import Clock, ClockJumped, Clocks, last_tick
 from consumers.limits import CLOCK_JUMP_US, DAY_US, HOUR_US, MAX_TICK_JUMP_US
 from consumers.ports import LogUnavailable, NewRecord, Partition
 from consumers.report import Condition
@@ -173,35 +173,32 @@ async def test_a_family_gets_the_first_tick_at_or_behind_each_multiple(
 # -- the last tick -----------------------------------------------------------------------------------------
 
 
-async def test_the_last_tick_is_found_wherever_it_stands(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(T)
-    made = clocks(logs, machine, monkeypatch)
-    assert await made.last_tick() == Moment(0, 0)
+async def test_the_last_tick_is_found_wherever_it_stands(logs: Logs) -> None:
+    assert await last_tick(ALL, CODEC, logs.events, logs.commands) == Moment(0, 0)
     await logs.tick(Moment(3, T), METER)
-    assert await made.last_tick() == Moment(3, T), "in a command that waits"
+    assert await last_tick(ALL, CODEC, logs.events, logs.commands) == Moment(3, T), "in a command that waits"
     await logs.answer(METER)
-    assert await made.last_tick() == Moment(3, T), "passed by a partition"
+    assert await last_tick(ALL, CODEC, logs.events, logs.commands) == Moment(3, T), "passed by a partition"
     await logs.tick(Moment(9, T + 6), SITE)
     await logs.tick(Moment(8, T + 5), SITE)
-    assert await made.last_tick() == Moment(9, T + 6)
+    assert await last_tick(ALL, CODEC, logs.events, logs.commands) == Moment(9, T + 6)
     for partition in ALL:
         await logs.answer(partition)
-    assert await made.last_tick() == Moment(9, T + 6)
+    assert await last_tick(ALL, CODEC, logs.events, logs.commands) == Moment(9, T + 6)
     cause = Causation("site", 1, 0, 5, 0)
     told = CommandMeta("p", "policy:p", "x", None, Moment(12, T + 9), cause)
     await logs.send(b"ann", told, RegisterParty((Role.SUPPLIER,)))
     await logs.answer()
-    assert await made.last_tick() == Moment(12, T + 9), "told by a policy"
+    assert await last_tick(ALL, CODEC, logs.events, logs.commands) == Moment(12, T + 9), "told by a policy"
 
 
-async def test_commands_that_nobody_can_read_do_not_stop_the_clock(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_commands_that_nobody_can_read_do_not_stop_the_clock(logs: Logs) -> None:
     """They will be set aside; until then they wait like any other, also one that looks like a tick."""
     await logs.tick(Moment(3, T))
     whole = (await logs.commands.read(PARTY, 0, 1)).records[0].value
     for value in (whole[:7], whole + b"more", whole[:5], b"", b"\x00\x00\x00\xff\xffx"):
         await logs.put(NewRecord(b"", value))
-    made = clocks(logs, Machine(T), monkeypatch)
-    assert await made.last_tick() == Moment(3, T)
+    assert await last_tick(ALL, CODEC, logs.events, logs.commands) == Moment(3, T)
 
 
 async def test_a_tick_that_only_some_have_heard_is_said_again(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,10 +245,12 @@ async def test_an_answer_from_before_a_pause_does_not_undo_it(logs: Logs) -> Non
         process.group.assign(PARTY)
         await eventually(lambda: PARTY in process.board.rests)
         await turns(20)
+        process.board.away = True  # nothing newer is heard for a while
         old.set()
         await eventually(lambda: process.seen.now("party/0") is Condition.PAUSED)
-        await turns(300)
+        await asyncio.sleep(0.1)
         assert await asides(logs) == 6
+        assert process.seen.now("party/0") is Condition.PAUSED
 
 
 # -- standby ---------------------------------------------------------------------------------------------

@@ -259,6 +259,18 @@ async def test_a_follower_goes_on_where_it_was_interrupted(logs: Logs, shelf: Sh
     assert not stop.is_set()
 
 
+async def test_a_record_that_can_be_read_later_is_the_next_one_then(logs: Logs, shelf: Shelf, seen: Seen) -> None:
+    """Its schema was learned meanwhile; what stands before it in the same batch was taken in already."""
+    looked: Any = Looked(logs.events)
+    record = (await logs.records())[5]
+    looked.instead = {5: StoredRecord(5, record.key, b"\x00\x00\x00\xff\xff" + record.value[5:], record.headers)}
+    follower = Follower(PARTY, make, looked, shelf, seen)
+    with pytest.raises(UnknownSchema):
+        await follower.catch_up()
+    looked.instead.clear()
+    assert (await follower.catch_up()).image() == (await logs.whole()).image()
+
+
 async def test_a_follower_stops_at_a_record_that_it_cannot_read(logs: Logs, shelf: Shelf, seen: Seen) -> None:
     looked: Any = Looked(logs.events)
     record = (await logs.records())[5]

@@ -126,6 +126,29 @@ async def test_a_place_without_a_record_at_the_end_is_no_reason_to_ask_again_and
         await eventually(lambda: mine.decider.source == 3)
 
 
+async def test_refusals_and_what_was_set_aside_are_told_of_what_stands_on_the_log(
+    logs: Logs, gate: Any, seen: Seen
+) -> None:
+    def told() -> tuple[float, float]:
+        return seen.counts.get(("refusals", "party", "0"), 0), seen.counts.get(("set_aside", "party", "0"), 0)
+
+    gate.close()
+    gate.fate = ["ok", "lost"]
+    mine = owner(logs, gate, seen)
+    task = asyncio.create_task(mine.run(asyncio.Event()))
+    await eventually(lambda: gate.waiting)
+    await logs.apply("ann", "green")  # nobody registered her
+    await logs.put(NewRecord(b"ann", b"nonsense"))
+    await eventually(functools.partial(has_decided, mine, 3))
+    gate.open.set()
+    with pytest.raises(LogUnavailable):
+        await task
+    assert told() == (0, 0), "decided, and lost"
+    async with running(mine.run) as (again, _):
+        await logs.answered(again)
+    assert told() == (1, 1)
+
+
 # -- limits of an append -------------------------------------------------------------------------------
 
 

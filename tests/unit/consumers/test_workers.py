@@ -152,6 +152,26 @@ def test_pauses_grow_up_to_a_limit_and_begin_again_after_a_healthy_time(monkeypa
     assert pauses.after(61.0) <= 0.1
 
 
+async def test_who_failed_pauses_before_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 10.0)
+    waited, stop, seen = list[float](), asyncio.Event(), Seen()
+
+    async def until_noted(stop: asyncio.Event, seconds: float) -> bool:
+        waited.append(seconds)
+        if len(waited) == 8:
+            stop.set()
+        return stop.is_set()
+
+    async def fails() -> None:
+        raise ValueError("no idea")
+
+    monkeypatch.setattr(module, "until", until_noted)
+    await kept("part", fails, stop, seen)
+    assert [0.05 * 2**n <= pause <= 0.1 * 2**n for n, pause in enumerate(waited[:7])] == [True] * 7
+    assert 5 <= waited[7] <= 10
+
+
 @pytest.mark.parametrize(
     "error", [ChainBroken("changed"), UnknownSchema(7), UndecodableRecord("bytes"), NeedsOperator("look")]
 )

@@ -1,0 +1,119 @@
+"""`python -m tests.faults.soak --seed S --minutes M`: a deployment in a storm of faults, day after day.
+
+Three brokers and a database of its own, every process a Python of its own, and two of them decide. Each round is a new
+deployment that lives through a whole day under load. Ends with the counts and a verdict; with 1 on any difference.
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from infra.kafka.broker import LocalCluster
+from infra.postgres.server import LocalPostgres
+from schemas.catalog import FAMILIES
+from tests.faults.load import Load
+from tests.faults.processes import Nursery, Place, interpreter
+from tests.faults.storm import Storm
+from tests.faults.trial import lived
+
+COUNTS: Final = dict.fromkeys(FAMILIES, 1) | {"market": 4, "site": 2, "billing": 2, "settlement": 2}
+MORE: Final = {"second decide": "decide", "second react": "react"}
+ROUND_SECONDS: Final = 900.0
+"""A round that is not quiet by then has failed."""
+
+_PAUSE_SECONDS: Final = 0.12
+
+
+class Soak:
+    """Rounds in a storm until the time is over."""
+
+    def __init__(self, seed: int, folder: Path, plant: str | None) -> None:
+        self._seed, self._folder, self._plant = seed, folder, plant
+        self._cluster, self._database = LocalCluster(folder / "kafka"), LocalPostgres(folder / "postgres")
+        self._began = time.monotonic()
+        self.faults = Counter[str]()
+        self.killed = self.commands = self.records = self.rounds = 0
+        self.problems = list[str]()
+
+    def run(self, minutes: float) -> bool:
+        """Whether nothing differed."""
+        with self._database, self._cluster:
+            while not self.problems and (not self.rounds or time.monotonic() - self._began < minutes * 60):
+                self.rounds += 1
+                asyncio.run(self._round())
+        return not self.problems
+
+    async def _round(self) -> None:
+        seed = self._seed * 1_000 + self.rounds
+        place = Place(
+            f"soak_{uuid.uuid4().hex[:8]}",
+            self._database.dsn,
+            self._cluster.bootstrap,
+            self._folder / f"round-{self.rounds}",
+            COUNTS,
+            (3, 2),
+        )
+        load = Load(seed, markets=8, homes=8, orders=60)
+        self._say(f"round {self.rounds}: seed {seed}, {load.commands:,} commands to {place.name}")
+        storm = Storm(seed, self._cluster, self._database, lambda kind, hit: self._say(f"{kind}: {hit}"))
+        try:
+            with Nursery() as nursery:
+                found = await lived(
+                    place,
+                    nursery if self._plant else interpreter,
+                    load,
+                    storm,
+                    pause=_PAUSE_SECONDS,
+                    seconds=ROUND_SECONDS,
+                    plants={role: [self._plant] for role in ("decide", "project")} if self._plant else {},
+                    more=MORE,
+                    witnessed=True,
+                )
+            self.commands += found.commands
+            self.records += found.records
+            self.problems += found.problems
+            told = f"{found.commands:,} commands, {found.records:,} records, {found.events['TradeMade']:,} trades"
+        except AssertionError as failed:
+            self.problems.append(str(failed))
+            told = "it did not end"
+        self.faults += storm.counts
+        self.killed += storm.killed
+        verdict = "no difference" if not self.problems else "DIFFERS"
+        self._say(f"round {self.rounds}: {storm.killed} kills, {told}: {verdict}")
+
+    def _say(self, text: str) -> None:
+        print(f"{time.monotonic() - self._began:7.1f} s  {text}", flush=True)
+
+
+def main() -> int:
+    """The exit code: 1 when something differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--seed", type=int, required=True, help="the same seed draws the same load and the same faults")
+    parser.add_argument("--minutes", type=float, default=15.0, help="no round begins after so long")
+    parser.add_argument("--plant", help="a bug of tests/faults/planted.py in every process that decides or projects")
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    soak = Soak(asked.seed, folder, asked.plant)
+    holds = soak.run(asked.minutes)
+    print(f"\nseed {asked.seed}: {soak.rounds} rounds, {time.monotonic() - soak._began:,.0f} s")
+    for kind, count in sorted(soak.faults.items()):
+        print(f"{count:6,}  {kind}")
+    print(f"{soak.killed:6,}  killed by SIGKILL")
+    print(f"{soak.commands:6,} commands, {soak.records:,} records")
+    if holds:
+        shutil.rmtree(folder, ignore_errors=True)
+        print("verdict: no difference")
+        return 0
+    print("verdict: DIFFERS\n" + "\n".join(soak.problems) + f"\nlogs are kept in {folder}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
