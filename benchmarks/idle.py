@@ -6,30 +6,26 @@ minute one to all. Beside it, how often each process is woken: a wake-up costs m
 """
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, Final
+from typing import Final
 
 import psutil
 
 from benchmarks.bed import Bed
 from benchmarks.figure import Figure
+from benchmarks.product import gridbook
 
 TARGET: Final = 10.0
 PARTITIONS: Final = 4
 SETTLE_S: Final = 5.0
 SECONDS: Final = 24.0
 _READY_S: Final = 90.0
-_STOP_S: Final = 15.0
-_ROOT: Final = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,9 @@ class Spent:
 
 def run(bed: Bed) -> Iterator[Figure]:
     """Percent of a core, all together and by process."""
-    with _up(bed) as process:
+    partitions = {"GRIDBOOK_PARTITIONS": str(PARTITIONS)}
+    with gridbook(bed, ["up"], f"bench{token_hex(4)}", partitions) as (process, log):
+        _until_ready(process, log)
         time.sleep(SETTLE_S)
         before, began = _looked(bed, process.pid), time.monotonic()
         while (left := SECONDS - (time.monotonic() - began)) > 0:
@@ -69,51 +67,15 @@ def figures(before: Mapping[str, Spent], after: Mapping[str, Spent], seconds: fl
         yield Figure(f"idle.{name}", round(percent[name], 1), "% of a core", against)
 
 
-@contextmanager
-def _up(bed: Bed) -> Iterator[psutil.Process]:
-    """A deployment that is ready; down again in the end."""
-    settings = {
-        "DATABASE_URL": bed.dsn,
-        "KAFKA_BOOTSTRAP": bed.bootstrap,
-        "GRIDBOOK_DATA": str(bed.folder / "idle"),
-        "GRIDBOOK_DEPLOYMENT": f"bench{token_hex(4)}",
-        "GRIDBOOK_PARTITIONS": str(PARTITIONS),
-        "GRIDBOOK_REPLICATION_FACTOR": "1",
-        "GRIDBOOK_MIN_INSYNC_REPLICAS": "1",
-        "GRIDBOOK_LOG_FORMAT": "json",
-    }
-    said = bed.folder / "idle.log"
-    with said.open("wb") as writer, said.open("rb") as reader:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateways.cli", "up", "--kafka"],
-            cwd=_ROOT,
-            env=os.environ | settings,
-            stdin=subprocess.DEVNULL,
-            stdout=writer,
-            stderr=writer,
-        )
-        try:
-            _until_ready(process, reader)
-            yield psutil.Process(process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-
-
-def _until_ready(process: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
-    began, rest, lines = time.monotonic(), b"", list[bytes]()
+def _until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    began = time.monotonic()
     while time.monotonic() - began < _READY_S and process.poll() is None:
-        *found, rest = (rest + log.read()).split(b"\n")
-        lines += found
-        if any(_is_ready(line) for line in found):
+        if any(map(_is_ready, log.read_bytes().splitlines())):
             print(f"  idle: ready after {time.monotonic() - began:.0f} s", file=sys.stderr)
             return
-        time.sleep(0.1)
-    raise AssertionError(f"`gridbook up` is not ready: {b' | '.join(lines[-5:]).decode(errors='replace')}")
+        time.sleep(0.2)
+    last = b" | ".join(log.read_bytes().splitlines()[-5:]).decode(errors="replace")
+    raise AssertionError(f"`gridbook up` is not ready: {last}")
 
 
 def _is_ready(line: bytes) -> bool:

@@ -10,6 +10,7 @@ from consumers.ports import CommandLog, EventLog, NewRecord, Partition, StoredRe
 from consumers.reading import CHAIN, COMMAND_ID, SOURCE, between
 from schemas.codec import Codec
 from schemas.log.events import CommandSetAside, LogicAdopted, SetAsideReason
+from schemas.shape import InvalidMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,12 @@ class _Verifier:
 
     def _in_words_of(self, value: bytes, old: bytes) -> bytes:
         """The record encoded with the recorded one's own schema id, which may be an older version's."""
-        return value if value[:5] == old[:5] else self._codec.encode_as(old, *self._codec.decode(value))
+        if value[:5] == old[:5]:
+            return value
+        try:
+            return self._codec.encode_as(old, *self._codec.decode(value))
+        except InvalidMessage:
+            return value  # of another message, or of a schema that cannot say this: they differ
 
     def place(self, recorded: list[StoredRecord], command: StoredRecord) -> str:
         """Where on the log a difference stands."""

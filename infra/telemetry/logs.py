@@ -155,7 +155,7 @@ def plain(value: object) -> object:
             return str(value)
         case BaseException():
             return _cut(f"{type(value).__name__}: {value}", MAX_TEXT)
-        case list() | tuple() | set() | frozenset():
+        case list() | tuple() | set() | frozenset() if not hasattr(value, "_fields"):  # a record is a payload
             items = [plain(item) for _, item in zip(range(MAX_ITEMS), value, strict=False)]
             return items if len(value) <= MAX_ITEMS else [*items, f"and {len(value) - MAX_ITEMS} more"]
         case bytes() | bytearray() | memoryview():

@@ -135,10 +135,14 @@ async def test_who_asks_the_wrong_broker_finds_the_right_one(
     mislead(commands.producer.client)
     await commands.send([(partition, record(1))], 5)
     for log in (events, commands):
-        client = log._reader.client
+        client, where = log._reader.client, log._reader.where(partition)
+        await log.end(partition)
+        leader = client.cluster.leader_for_partition(where)
         for ask in (log.end(partition), log.read(partition, 0, 10), log.wait(partition, 0, 5)):
             mislead(client)
+            assert client.cluster.leader_for_partition(where) != leader
             assert await ask
+            assert client.cluster.leader_for_partition(where) == leader, "a broker that follows has answered"
     end = await events.end(partition)
     mislead(events._reader.client)
     waiting = asyncio.create_task(events.wait(partition, end, 30))
