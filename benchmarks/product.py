@@ -37,7 +37,7 @@ def gridbook(
         process = subprocess.Popen(
             [sys.executable, "-m", "gateways.cli", *words, "--kafka"],
             cwd=_ROOT,
-            env=os.environ | own | settings,
+            env={**os.environ, **own, **settings},
             stdin=subprocess.DEVNULL,
             stdout=writer,
             stderr=writer,

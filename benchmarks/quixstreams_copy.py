@@ -14,6 +14,14 @@ from quixstreams import Application  # type: ignore[import-not-found, unused-ign
 
 def main(bootstrap: str, source: str, target: str, every: int, count: int) -> None:
     """Copies `count` messages, `every` a transaction."""
+    began, done = time.perf_counter(), 0
+
+    def processed(topic: str, partition: int, offset: int) -> None:
+        nonlocal done
+        done += 1
+        if done % every == 0:
+            print(json.dumps([done, time.perf_counter() - began, time.process_time()]), flush=True)
+
     app = Application(
         broker_address=bootstrap,
         consumer_group=f"{target}.copy",
@@ -23,19 +31,10 @@ def main(bootstrap: str, source: str, target: str, every: int, count: int) -> No
         commit_interval=60,
         auto_create_topics=False,
         use_changelog_topics=False,
+        on_message_processed=processed,
         loglevel="ERROR",
     )
     forms = {f"{part}_{way}": "bytes" for part in ("key", "value") for way in ("serializer", "deserializer")}
-    began, done = time.perf_counter(), 0
-
-    def processed(topic: str, partition: int, offset: int) -> None:
-        nonlocal done
-        done += 1
-        if done % every == 0:
-            print(json.dumps([done, time.perf_counter() - began, time.process_time()]), flush=True)
-
-    app._on_message_processed = processed
-    app._processing_context = app._processing_context
     app.dataframe(app.topic(source, **forms)).to_topic(app.topic(target, **forms))
     app.run(count=count)
 

@@ -52,7 +52,7 @@ SNAPSHOT_EVERY: Final = 100_000
 """Records between two snapshots of a partition."""
 
 HINT_EVERY_S: Final = 1.0
-"""A reader that is behind notes its position so often; one that has caught up does it at once."""
+"""A reader notes its position at most so often, unless it was told otherwise."""
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 10.0

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from consumers.limits import WINDOW_US
 from domain.decider import Decider
+from schemas.actors import LOG
 from schemas.catalog import is_runtime_record
 from schemas.envelope import Moment, Recorded
 from schemas.log.events import CommandRepeated, CommandSetAside, LogicAdopted, SetAsideReason, TimePassed
@@ -106,7 +107,7 @@ class Memory:
             self.cursors[cursor] = max(self.cursors.get(cursor, (-1, -1)), (cause.seq, cause.n))
             return
         answer = (meta.actor, meta.command_id)
-        if answer not in self.answered:
+        if answer not in self.answered and not meta.actor.startswith(LOG):  # the clock's ticks are known by number
             self.answered[answer] = meta.seq
             self._answered_order.append((meta.tick.at, answer))
         while self._answered_order and self._answered_order[0][0] < self.time.at - WINDOW_US:

@@ -1,11 +1,14 @@
 """Schemas of newer releases: looked up on the log when a record names one that this release does not know."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from consumers.ports import SchemaLog, StoredRecord
 from consumers.report import Report
 from schemas.codec import Codec, UnknownMessage, UnknownSchema
+
+MOST_ASKED: Final = 10_000
+"""Ids remembered as asked for; whoever sends garbage must not fill the memory."""
 
 
 class NewerSchemas:
@@ -64,4 +67,6 @@ class NewerSchemas:
             frame = stored.value[:5]
             if self._codec.type_of(frame) is None and frame not in self._asked and len(frame) == 5 and not frame[0]:
                 await self.learned(UnknownSchema(int.from_bytes(frame[1:], "big")))
+                if len(self._asked) == MOST_ASKED:
+                    self._asked.clear()
                 self._asked.add(frame)

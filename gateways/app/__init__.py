@@ -12,7 +12,7 @@ from consumers.calculate import Calculator, WiredCalculation
 from consumers.drive import LockStep
 from consumers.newer import NewerSchemas
 from consumers.owner import PartitionOwner
-from consumers.partition import ChainBroken, PartitionDecider, Poison
+from consumers.partition import ChainBroken, FactNotEvolved, PartitionDecider, Poison
 from consumers.ports import LogUnavailable, Partition
 from consumers.project import Projector, Reached
 from consumers.react import Reactor
@@ -138,6 +138,7 @@ async def demand_whole(dsn: str, deployment: str) -> None:
 FAILURES: tuple[type[Exception], ...] = (
     ChainBroken,
     DatabaseUnreachable,
+    FactNotEvolved,
     InvalidDeployment,
     LocalBrokerError,
     LocalPostgresError,

@@ -56,7 +56,8 @@ class PostgresViews:
         self._dsn, self._schema = dsn, schema
         self._views = {view.name: view for view in views}
         self._ddl = (*_RUNTIME, *(s for view in self._views.values() for s in _ddl(view)), *map(_computed, sql_views))
-        self._definition = hashlib.sha256("\n".join(self._ddl).encode()).hexdigest()
+        heard = sorted(f"{v.name}: {cls.__module__}.{cls.__name__}" for v in self._views.values() for cls in v.on)
+        self._definition = hashlib.sha256("\n".join((*self._ddl, *heard)).encode()).hexdigest()
         self._connection: psycopg.Connection[Any] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="views")
         self._temps: set[str] = set()
@@ -64,9 +65,9 @@ class PostgresViews:
     async def start(self) -> None:
         """Connects and makes schema, tables and positions exist.
 
-        The schema remembers a hash of the statements that made it. Where they were others than today's (a view was
-        changed) it is dropped and begins again, empty and with no position reached: who projects fills it from the
-        log. What a view's functions make of a fact is not in the hash.
+        The schema remembers a hash of the statements that made it and of the facts that its views hear. Where they
+        were others than today's (a view was changed) it is dropped and begins again, empty and with no position
+        reached: who projects fills it from the log. What a view's functions make of a fact is not in the hash.
 
         Raises:
             ViewsUnavailable: also for a schema of this name that holds somebody else's tables.

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import psutil
 
 from gateways.app import App
 from gateways.app.backends import kafka_backend, postgres_backend
+from gateways.settings import PARENT
 from schemas.catalog import FAMILIES
 
 CHECKOUT: Final = Path(__file__).parents[2]
@@ -27,6 +29,7 @@ STOP_SECONDS: Final = 10.0
 """So long after SIGTERM every process must be gone."""
 
 _LOOK_SECONDS: Final = 0.02
+_WATCH_SECONDS: Final = 0.5
 _YOUNG_SECONDS: Final = 10.0
 _SHOWN_BYTES: Final = 4_000
 
@@ -140,27 +143,30 @@ class Nursery:
 
 
 class _Started:
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", line: socket.socket) -> None:
         self._process, self.pid = process, process.pid
+        self._line = line  # closed when nobody holds this object any more, or when our process is gone
 
     def code(self) -> int | None:
         return self._process.poll()
 
 
 def interpreter(argv: Sequence[str], environ: dict[str, str], log: Path, plants: Sequence[str] = ()) -> Child:
-    """Starts a process as an operator would: a Python of its own."""
+    """Starts a process as an operator would: a Python of its own. It ends with this one, however this one ends."""
     assert not plants, "bugs are planted in forked processes"
-    with log.open("ab") as output:
+    ours, theirs = socket.socketpair()
+    with log.open("ab") as output, theirs:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateways.cli", *argv],
             cwd=CHECKOUT,
-            env={**os.environ, **environ},
+            env={**os.environ, **environ, PARENT: str(theirs.fileno())},
+            pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return _Started(process)
+    return _Started(process, ours)
 
 
 class Fleet:
@@ -207,6 +213,13 @@ class Fleet:
         """The process of this name."""
         return self._children[name].pid
 
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Until `stop`. Raises `AssertionError` when a process has ended and nobody has ended it."""
+        while not stop.is_set():
+            for name, child in self._children.items():
+                assert child.code() is None, f"{name} has ended by itself, with {child.code()}\n{self.said()}"
+            await asyncio.sleep(_WATCH_SECONDS)
+
     def role(self, name: str) -> str:
         """What it does."""
         return self._roles[name]
@@ -228,8 +241,9 @@ class Fleet:
         self.start(**{name: role})
 
     async def _end(self, name: str, how: signal.Signals) -> None:
-        self.signal(name, how)
         child, late = self._children.pop(name), time.monotonic() + STOP_SECONDS
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, how)
         while child.code() is None:
             await asyncio.sleep(_LOOK_SECONDS)
             if how is not signal.SIGKILL and time.monotonic() > late:
@@ -256,10 +270,8 @@ class Fleet:
             os.kill(self._children[name].pid, number)
 
     async def stop(self) -> None:
-        """SIGTERM to all; who does not end well and in time is a problem, and so is who has ended before."""
-        for name, child in self._children.items():
-            if (code := child.code()) is not None:
-                self.problems.append(f"{name} has ended by itself, with {code}")
+        """SIGTERM to all; who does not end well and in time is a problem."""
+        for name in self._children:
             self.signal(name, signal.SIGTERM)
         young = {name for name, began in self._began.items() if time.monotonic() - began < _YOUNG_SECONDS}
         ends, codes = time.monotonic() + STOP_SECONDS, dict[str, int]()

@@ -68,10 +68,13 @@ async def lived(
                 sender = Sender(outside, app.counts, pause=pause)
                 life = Life(fleet, sender, load, outside)
                 async with asyncio.TaskGroup() as all_of_them:
+                    all_of_them.create_task(fleet.watch(stop))
                     all_of_them.create_task(witness.watch(stop))
                     all_of_them.create_task(_told(story, life, stop))
             await fleet.stop()
-        except TimeoutError:
+        except* AssertionError as failed:
+            raise failed.exceptions[0] from None
+        except* TimeoutError:
             raise AssertionError(f"not quiet after {seconds:.0f} s\n{fleet.said()}") from None
         finally:
             await app.close()
