@@ -31,6 +31,11 @@ check: venv
 bench: venv
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# Optional: native code of the hot modules, for today's sources; needs gcc and Python's headers.
+.PHONY: compile
+compile: venv
+	$(BIN)/python -m infra.compile
+
 venv: $(VENV)/.installed
 
 # The stamp is a copy of the lock and is written last: an interrupted build has none and is made again

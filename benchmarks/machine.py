@@ -8,16 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from infra.compiled import CODEC, MODULES
 from infra.kafka.broker.runtime import KAFKA_VERSION
 
 _LIBRARIES: Final = ("aiokafka", "cramjam", "fastavro", "psycopg", "pydantic", "eventsourcing")
-HOT: Final = (
-    "consumers.chain",
-    "consumers.partition",
-    "domain.market.decider",
-    "domain.market.matching",
-    "schemas.codec",
-)
+HOT: Final = tuple(name for name in MODULES if name != CODEC)
 """Modules that may be compiled; plain Python gives the same bytes."""
 
 

@@ -26,6 +26,7 @@ PACKAGE: Final = "quixstreams==3.28.1"
 BATCH: Final = 2_000
 WARM: Final = 6_000
 COUNT: Final = 24_000
+_INSTALL: Final = ("-m", "pip", "install", "-q", PACKAGE)
 _INSTALL_S: Final = 300.0
 _COPY_S: Final = 60.0
 _PROGRAM: Final = Path(__file__).parent / "quixstreams_copy.py"
@@ -45,7 +46,7 @@ def _environment(folder: Path) -> Path | None:
         print(f"  quix: installing {PACKAGE}", file=sys.stderr)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            for words in ([sys.executable, "-m", "venv", folder], [python, "-m", "pip", "install", "-q", PACKAGE]):
+            for words in ([sys.executable, "-m", "venv", str(folder)], [str(python), *_INSTALL]):
                 subprocess.run(words, check=True, capture_output=True, timeout=_INSTALL_S)
         except (OSError, subprocess.SubprocessError) as error:
             print(f"  quix: skipped, {PACKAGE} cannot be installed ({error})", file=sys.stderr)

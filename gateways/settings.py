@@ -87,7 +87,8 @@ class Settings(BaseSettings):
     )
 
     standby: bool = Field(
-        False, description="Follow partitions and take over in one step, without asking for partitions of one's own."
+        False,
+        description="Deciders follow every partition ahead of time and ask for partitions when they have caught up.",
     )
     snapshots: Path | None = Field(None, description="Folder of the snapshots. None: `snapshots` in the data folder.")
     snapshot_every: int = Field(

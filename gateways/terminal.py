@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from consumers.ports import SwitchboardUnavailable
 from gateways.app import FAILURES, App
 from gateways.door import InvalidCommand
 from gateways.running import AlreadyRuns, running
@@ -24,7 +25,13 @@ Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default:
 Kafka = Annotated[bool, typer.Option("--kafka", help="The deployment's log on Kafka instead of the embedded one.")]
 Json = Annotated[bool, typer.Option("--json", help="Rows as JSON lines, for programs.")]
 
-SAID: Final[tuple[type[Exception], ...]] = (*FAILURES, InvalidCommand, InvalidSettings, AlreadyRuns)
+SAID: Final[tuple[type[Exception], ...]] = (
+    *FAILURES,
+    InvalidCommand,
+    InvalidSettings,
+    AlreadyRuns,
+    SwitchboardUnavailable,
+)
 """Exceptions whose message is a sentence for people."""
 
 

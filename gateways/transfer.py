@@ -15,6 +15,7 @@ from gateways.app import (
     log_sink,
     new_archive,
     open_archive,
+    open_switchboard,
     open_vault,
     release_ledger,
     sealed_people,
@@ -70,8 +71,8 @@ async def read_archive(
         What was copied, and how many people were put back (none: there is nobody in the archive).
 
     Raises:
-        TransferRefused: the archive is not whole, the deployment is not empty or has other partitions, or the master
-            key is not there.
+        TransferRefused: the archive is not whole, the deployment is not empty, runs, or has other partitions, or the
+            master key is not there.
         VaultUnavailable: the people do not fit to the vault as it is.
     """
     archive = await asyncio.to_thread(open_archive, folder)
@@ -93,6 +94,7 @@ async def read_archive(
             await restored.start()
             put_back = await restored.restore(people)
 
+    await _demand_rest(there, dsn)
     async with _opened(there):
         sink = log_sink(there.backend, dsn, there.deployment.name, archive.origin)
         await copy(archive.source, archive.plan, sink, restore)
@@ -103,8 +105,9 @@ async def copy_between(here: Side, there: Side, dsn: str) -> Plan:
     """Fills the empty log of `there` with the log of `here`; returns what was copied.
 
     Raises:
-        TransferRefused: it is not empty.
+        TransferRefused: it is not empty, or its processes run.
     """
+    await _demand_rest(there, dsn)
     async with _opened(here, create=True), _opened(there):
         source, plan, ledger = await _planned(here)
         sink = log_sink(there.backend, dsn, there.deployment.name, f"the log of {here.deployment.name}")
@@ -133,6 +136,19 @@ async def _prepare(there: Side, dsn: str, ledger: Mapping[int, Mapping[str, Any]
         await views.drop()  # whoever projects begins anew
     finally:
         await views.close()
+
+
+async def _demand_rest(there: Side, dsn: str) -> None:
+    """Whoever runs already would claim the partitions that are being filled, again and again."""
+    board = open_switchboard(dsn, there.deployment.name)
+    try:
+        if running := await board.processes():
+            raise TransferRefused(
+                f"{len(running)} processes of {there.deployment.name} run ({running[0].name}, …): stop them first; they"
+                " are forgotten some seconds after their end"
+            )
+    finally:
+        await board.close()
 
 
 def _demand_counts(plan: Plan, counts: Mapping[str, int]) -> None:

@@ -114,7 +114,10 @@ class KafkaEventLog:
         producer = TransactionalProducer(self._bootstrap, name)
         try:
             await producer.start(self._reader.topic(partition.family))
-            await self._reader.end(partition)  # answers, and is the true end: nothing of ours is open now
+            # It answers, nothing is open now, and nobody else writes any more: this is the end, unless the broker
+            # that says so does not lead any more. Then what is restored up to it lacks facts, and the first write
+            # finds that out.
+            producer.first = await self._reader.end(partition)
         except BaseException:
             await producer.stop()
             raise

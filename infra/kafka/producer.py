@@ -214,6 +214,9 @@ class TransactionalProducer(MortalProducer):
             transactional_id=transactional_id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
         )
+        self.first: int | None = None
+        """Where the first record must come to stand: the end of the partition, as whoever writes knows it. With
+        another offset the transaction is never committed."""
         self._writing = False
         self._listed: list[MessageBatch] = []
         self._commit = self._sender._do_txn_commit
@@ -249,6 +252,12 @@ class TransactionalProducer(MortalProducer):
             offsets = [int((await ack).offset) for ack in acks]
             if min(offsets) < 0:
                 raise LogUnavailable(f"{self._name}: the broker knows this batch; the outcome is unknown")
+            if self.first not in (None, offsets[0]):
+                raise LogUnavailable(
+                    f"{self._name}: expected to write at {self.first}, and would at {offsets[0]}: what stands between"
+                    " was not known; claim again and restore"
+                )
+            self.first = None
             await self.commit_transaction()
         except BaseException as error:
             self._die(error)

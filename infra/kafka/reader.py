@@ -3,6 +3,9 @@
 Positions are Kafka offsets. Readers see committed records only, and never pass over a transaction that is
 still open: the end is the last stable offset. Control markers and aborted records take offsets too, so
 "read to the end" is `Batch.next == end`, never "offset of the last record + 1".
+
+A broker that was cut off answers as a leader for a moment after others have made another one. So an end that
+was seen once holds: who answers less is not believed, and the leader is looked for again.
 """
 
 import asyncio
@@ -12,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import PartitionRecords
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, StaleMetadata, UnknownTopicOrPartitionError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
@@ -36,7 +39,7 @@ Answer = TypeVar("Answer")
 _PATIENCE_SECONDS: Final = 8.0
 _PAUSE_SECONDS: Final = 0.05
 _MARKER_SECONDS: Final = 0.001
-_UNKNOWN_SECONDS: Final = 1.0  # a topic that was just created is known everywhere by then
+_UNKNOWN_SECONDS: Final = 1.0  # a topic that was just created, or a new leader, is known everywhere by then
 _STRETCHES_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -93,6 +96,7 @@ class Reader:
         self._client: AIOKafkaClient | None = None
         self._stretches: OrderedDict[Position, Stretch] = OrderedDict()
         self._stretches_bytes = 0
+        self._seen: dict[TopicPartition, int] = {}  # the highest end
         self._fetches: Questions[Position, Fetched] = Questions(lambda key: self._leader(key[0]), self._ask)
         self._ends: Questions[TopicPartition, int] = Questions(self._leader, self._ask_ends)
         self._watch = Watch(lambda: self.client, self._keep)
@@ -138,9 +142,9 @@ class Reader:
         return await self._patiently(key[0], lambda: self._read(key, limit))
 
     async def end(self, partition: Partition) -> int:
-        """As `EventLog.end`."""
+        """As `EventLog.end`; never less than it was."""
         where = self.where(partition)
-        return await self._patiently(where, lambda: self._ends.ask(where))
+        return await self._patiently(where, lambda: self._end(where))
 
     async def shown(self, partition: Partition, position: int) -> None:
         """Returns when the end is beyond `position`: the markers of a commit follow it a moment later."""
@@ -170,12 +174,22 @@ class Reader:
             if stretch is None:
                 fetched = await self._fetches.ask(key)
                 stretch = Stretch(fetched, position)
-                if stretch.empty and stretch.next == position < fetched.stable_end:
-                    continue  # others filled the answer: ask again
+                if stretch.empty and stretch.next == position:
+                    if position < fetched.stable_end:
+                        continue  # others filled the answer: ask again
+                    if position < self._seen.get(where, 0):
+                        raise StaleMetadata(f"nothing stands at {position}, where something has stood")
             records = stretch.take(limit)
             if not stretch.empty:
                 self._keep_stretch((where, stretch.next), stretch)
             return Batch(records, stretch.next)
+
+    async def _end(self, where: TopicPartition) -> int:
+        end, seen = await self._ends.ask(where), self._seen.get(where, 0)
+        if end < seen:
+            raise StaleMetadata(f"it ends at {end}, and has ended at {seen}")
+        self._seen[where] = end
+        return end
 
     def _keep(self, fetched: Fetched, position: int) -> None:
         """What a long poll brought need not be fetched a second time."""
@@ -233,10 +247,13 @@ class Reader:
                     try:
                         return await question()
                     except OffsetOutOfRangeError as error:
-                        raise PositionOutOfLog(
-                            f"{where.topic}-{where.partition} does not hold the position {error.args[0][1]}:"
-                            " records are gone, or the position is another log's; rebuild from 0 or restore"
-                        ) from error
+                        position, waited = error.args[0][1], asyncio.get_running_loop().time() - began
+                        if position > self._seen.get(where, 0) or waited > _UNKNOWN_SECONDS:
+                            raise PositionOutOfLog(
+                                f"{where.topic}-{where.partition} does not hold the position {position}: records"
+                                " are gone, or the position is another log's; rebuild from 0 or restore"
+                            ) from error
+                        self.client.force_metadata_update()
                     except UnknownTopicOrPartitionError as error:
                         if asyncio.get_running_loop().time() > began + _UNKNOWN_SECONDS:
                             raise LogUnavailable(

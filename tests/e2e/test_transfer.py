@@ -130,7 +130,7 @@ async def test_embedded_to_files_to_kafka_and_back_is_the_same_log(
     await copy_between(day.side, day.embedded(embedded), day.dsn)
     assert await everything(day.embedded(embedded).backend, partitions) == expected
     await published(day.embedded(embedded))
-    plan, _, _ = await write_archive(day.embedded(embedded), day.dsn, tmp_path / "one")
+    plan, _, _ = await write_archive(day.embedded(embedded), day.dsn, tmp_path / "one", vault=False)
     assert plan.tick == World(1).steps[-1].moment.n
     await read_archive(tmp_path / "one", day.on_kafka(kafka_bootstrap, kafka), day.dsn, tmp_path / "key")
     assert await everything(day.on_kafka(kafka_bootstrap, kafka).backend, partitions) == expected
@@ -139,7 +139,7 @@ async def test_embedded_to_files_to_kafka_and_back_is_the_same_log(
     await copy_between(day.on_kafka(kafka_bootstrap, kafka), day.embedded(back), day.dsn)
     assert await everything(day.embedded(back).backend, partitions) == expected
     assert await read(day.embedded(back)) == release_ledger() | {NEWER: newer_schema()}
-    await write_archive(day.embedded(back), day.dsn, tmp_path / "two")
+    await write_archive(day.embedded(back), day.dsn, tmp_path / "two", vault=False)
     assert files(tmp_path / "one") == files(tmp_path / "two"), "the same files as before the journey"
     assert await proved(day.embedded(back).backend, day.dsn, back) == day.account
 

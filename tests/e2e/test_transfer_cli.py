@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from consumers.ports import LogUnavailable, Partition
+from consumers.ports import LogUnavailable, Partition, ProcessReport
 from consumers.project import Reached
-from gateways.app import App, open_vault, views_of
+from gateways.app import App, open_switchboard, open_vault, views_of
 from gateways.app.backends import postgres_backend
 from gateways.cli import app as gridbook_app
 from gateways.door import DoorCommand
@@ -192,6 +192,18 @@ def test_a_log_that_is_being_filled_is_nobodys(
         said(gridbook(*words, "--data", str(new)), "is not whole: let the import end, or begin it again")
     done(import_into(archive, new, "--without-vault"), "imported")
     done(gridbook("verify", "decisions", "--data", str(new)), "same bytes")
+
+
+def test_a_deployment_that_runs_is_not_filled(archive: Path, tmp_path: Path, postgres_dsn: str) -> None:
+    new = tmp_path / "new"
+
+    async def report() -> None:
+        board = open_switchboard(postgres_dsn, deployment_name(new))
+        await board.report(ProcessReport("decide@here:7", "decide", "here", 7, "0.1.0", (), "running"))
+        await board.close()
+
+    asyncio.run(report())
+    said(import_into(archive, new, "--without-vault"), "1 processes of", "run (decide@here:7, …): stop them first")
 
 
 def test_people_whom_the_vault_knows_otherwise_stop_the_import(

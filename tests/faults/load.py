@@ -184,6 +184,10 @@ class Sender:
         while self.sends < sends:
             await self._moved.wait()
 
+    async def quiet(self) -> None:
+        """Returns when all that was sent is answered, and all that follows from it."""
+        await self._outside.quiet()
+
     async def live(self, load: Load) -> None:
         """Lives through the load's day, and waits until all is quiet."""
         for step in load.steps:

@@ -7,6 +7,7 @@ deployment that lives through a whole day under load. Ends with the counts and a
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -99,6 +100,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15.0, help="no round begins after so long")
     parser.add_argument("--plant", help="a bug of tests/faults/planted.py in every process that decides or projects")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     soak = Soak(asked.seed, folder, asked.plant)
     holds = soak.run(asked.minutes)

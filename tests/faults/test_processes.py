@@ -58,7 +58,7 @@ def freezes(seed: int, times: int) -> Story:
             name = rng.choice(["decide", "second"])
             await asyncio.sleep(rng.uniform(0, 0.1))
             life.fleet.freeze(name)
-            await life.outside.quiet()  # the load goes on: somebody else has taken over
+            await life.sender.quiet()  # the load goes on: somebody else has taken over
             life.fleet.thaw(name)
 
     return story

@@ -23,7 +23,6 @@ class Life:
     fleet: Fleet
     sender: Sender
     load: Load
-    outside: Outside
 
     @property
     def sends(self) -> int:
@@ -59,23 +58,30 @@ async def lived(
     async with Fleet(place, spawn, plants) as fleet:
         fleet.start(*ROLES, **(more or {}))
         app = place.app()
-        witness = Witness(app.backend.events, [p for p in app.partitions if witnessed and p.family == "market"])
+        events, commands = app.backend.events, app.backend.commands
+        witness = Witness(events, [p for p in app.partitions if witnessed and p.family == "market"])
+        sender = Sender(Outside(app, events, commands), app.counts, pause=pause)
         stop = asyncio.Event()
+
+        async def live() -> None:
+            await _opened(app)
+            async with asyncio.TaskGroup() as three:
+                witnessing = three.create_task(witness.watch(stop))
+                told = three.create_task(story(Life(fleet, sender, load)))
+                await sender.live(load)
+                await told
+                stop.set()
+                await witnessing
+
         try:
-            async with asyncio.timeout(seconds):
-                await _opened(app)
-                outside = Outside(app, app.backend.events, app.backend.commands)
-                sender = Sender(outside, app.counts, pause=pause)
-                life = Life(fleet, sender, load, outside)
-                async with asyncio.TaskGroup() as all_of_them:
-                    all_of_them.create_task(fleet.watch(stop))
-                    all_of_them.create_task(witness.watch(stop))
-                    all_of_them.create_task(_told(story, life, stop))
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as both:
+                both.create_task(fleet.watch(stop))
+                both.create_task(live())
             await fleet.stop()
-        except* AssertionError as failed:
-            raise failed.exceptions[0] from None
-        except* TimeoutError:
+        except TimeoutError:
             raise AssertionError(f"not quiet after {seconds:.0f} s\n{fleet.said()}") from None
+        except ExceptionGroup as failures:
+            raise _first(failures) from None
         finally:
             await app.close()
     found = await _looked(place, sender, witness)
@@ -83,11 +89,10 @@ async def lived(
     return found
 
 
-async def _told(story: Story, life: Life, stop: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as both:
-        both.create_task(life.sender.live(life.load))
-        both.create_task(story(life))
-    stop.set()
+def _first(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _opened(app: App) -> None:

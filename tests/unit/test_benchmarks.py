@@ -9,20 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bids, machine, readings, results
-from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks import bids, idle, latency, machine, outside, owners, readings, restore, results
+from benchmarks.__main__ import main
 from benchmarks.copying import Avro, answers, avro_each, avro_same, raw_each, raw_same
 from benchmarks.figure import Figure
 from benchmarks.gate import Counted, Gate
 from benchmarks.owner_path import make_decider
 from benchmarks.stages import Clocks
+from benchmarks.suite import BENCHMARKS
 from consumers.ports import Batch, NewRecord, Partition, StoredRecord
+from consumers.reading import COMMAND_ID
 from consumers.report import BATCH, COMMANDS, LAG, PROJECTED
 from infra.schemas import load_codec, load_ledger
+from schemas.envelope import Moment
+from schemas.partition import partition_of
 
 MARKET = Partition("market", 0)
 CODEC = load_codec()
-NAMES = {"kernel", "message_class", "bid_to_trade", "rebuild", "project_readings", "stages"}
+NAMES = {
+    "kernel", "message_class", "bid_to_trade", "stages", "latency", "rebuild", "restore", "project_readings", "owners",
+    "idle", "quix",
+}  # fmt: skip
 
 
 def stored(records: Sequence[NewRecord], first: int = 0) -> list[StoredRecord]:
@@ -37,7 +44,7 @@ def test_a_figure_is_one_json_line_with_the_agreed_names() -> None:
 
 
 def test_the_benchmarks_have_names() -> None:
-    assert set(BENCHMARKS) >= NAMES
+    assert set(BENCHMARKS) == NAMES
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +84,68 @@ def test_bids_are_accepted_and_lead_to_as_many_facts_as_promised() -> None:
     assert set(kinds) == {"OrderAccepted", "TradeMade", "ContractConcluded", "TimePassed"}
     assert (kinds["OrderAccepted"], kinds["TimePassed"]) == (count - 1, 1)
     assert 1.35 < len(facts) / count < 1.45
+
+
+def test_orders_that_rest_and_orders_that_meet_them_are_made_apart() -> None:
+    decider = make_decider(CODEC)(MARKET, ())
+    said = [*bids.preparation(CODEC), *bids.bids(CODEC, 1_500, aggressive=0.0)]
+    decider.decide(stored(said))
+    assert restore.resting(decider) == 1_500
+    hits = list(bids.bids(CODEC, 50, 1, aggressive=1.0, since=Moment(2, bids.START.at + 1)))
+    kinds = Counter(type(CODEC.decode(r.value)[1]).__name__ for r in decider.decide(stored(hits, len(said))))
+    assert kinds == {"OrderAccepted": 50, "TradeMade": 50, "ContractConcluded": 50}
+    assert 1_450 <= restore.resting(decider) <= 1_500
+
+
+def test_another_market_has_the_same_orders() -> None:
+    ours, theirs = (list(bids.bids(CODEC, 20, market=key)) for key in ("bench", "other"))
+    assert [record.value for record in ours] == [record.value for record in theirs]
+    assert {record.key for record in theirs} == {b"other"}
+    assert {record.key for record in bids.preparation(CODEC, "other")} == {b"", b"other"}
+
+
+def test_each_partition_has_a_market() -> None:
+    assert [partition_of(key, 4) for key in owners.keys(4)] == [0, 1, 2, 3]
+
+
+def test_idle_counts_everything_but_the_broker() -> None:
+    before = {"react": idle.Spent(1.0, 100), "up": idle.Spent(0.5, 0), "broker": idle.Spent(9.0, 0)}
+    after = {"react": idle.Spent(2.0, 300), "up": idle.Spent(0.6, 10), "broker": idle.Spent(19.0, 1)}
+    figures = {figure.name: figure for figure in idle.figures(before, after, 10.0)}
+    assert figures["idle"].value == pytest.approx(11.0)
+    assert figures["idle"].holds is False
+    assert (figures["idle.react"].value, figures["idle.react"].against) == (10.0, "20 waits a second")
+    assert figures["idle.broker"].value == 100.0
+    with pytest.raises(AssertionError, match="react"):
+        list(idle.figures(before, {name: spent for name, spent in after.items() if name != "react"}, 10.0))
+
+
+def test_latency_is_held_against_a_small_transaction() -> None:
+    seen = outside.Seen([n / 1000 for n in range(1, 101)], [n / 100 for n in range(1, 101)], 0.004)
+    figures = {figure.name: figure for figure in latency.figures(seen, 0.011, 5_000.0, 40.0)}
+    assert (figures["latency.p50"].value, figures["latency.p99"].value) == (51.0, 100.0)
+    assert (figures["latency.p99"].ratio, figures["latency.p99"].holds) == (9.09, True)
+    assert figures["latency.sent.p99"].value == 1000.0
+    assert figures["latency.sent.p99"].target is None
+
+
+async def test_outside_notes_the_first_answer_of_each_command_that_counts() -> None:
+    watch = outside._Watch([b"0", b"1", b"2"])
+    watch.acknowledged(0, 2, 5.0, 6.0)
+    watch.acknowledged(2, 1, 7.0, 8.0)
+    log = Log(0)
+    log._records = [StoredRecord(n, b"", b"", ((COMMAND_ID, name),)) for n, name in enumerate((b"9", b"2", b"2", b"1"))]
+    reading = asyncio.create_task(watch.read(log, 0))  # type: ignore[arg-type]
+    await asyncio.sleep(0.02)
+    assert not reading.done()
+    first = watch._answered[2]
+    log._records.append(StoredRecord(10, b"", b"", ((COMMAND_ID, b"0"),)))
+    log._records.append(StoredRecord(11, b"", b"", ((COMMAND_ID, b"2"),)))
+    await asyncio.wait_for(reading, 5)
+    seen = watch.seen(1, 0.5)
+    assert watch._answered[2] == first
+    assert seen.appended == sorted(watch._answered[n] - at for n, at in ((1, 6.0), (2, 8.0)))
+    assert seen.sent == sorted(watch._answered[n] - at for n, at in ((1, 5.0), (2, 7.0)))
 
 
 def test_bids_are_the_same_for_the_same_seed() -> None:
