@@ -154,3 +154,8 @@ def test_the_table_has_a_row_for_every_setting(capsys: pytest.CaptureFixture[str
     assert "| `GRIDBOOK_TICK_MS` | `1000` | ≥ 10 ≤ 3600000 ms | Length of a tick. |" in rows
     assert "| `GRIDBOOK_LOG_FORMAT` | `auto` | `auto`, `json`, `console` |" in printed
     assert "`market=1,programme=1`" in printed
+
+
+def test_the_operators_page_lists_every_setting() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    assert page.endswith(table() + "\n"), "write it again: python -m gateways.settings"

@@ -8,7 +8,7 @@ import json
 import sys
 from hashlib import sha256
 
-from infra.compiled import compiled_codec, use_compiled
+from infra.compiled import MODULES, compiled_codec, use_compiled
 
 if __name__ == "__main__":
     said = use_compiled() if sys.argv[1] == "compiled" else "plain Python: as asked"
@@ -18,19 +18,16 @@ if __name__ == "__main__":
 
     from benchmarks import bids, market_day
     from benchmarks.owner_path import make_decider
-    from consumers import partition
     from consumers.partition import PartitionDecider
     from consumers.ports import Partition, StoredRecord
     from consumers.snapshot import taken, written
-    from domain.market import decider, trading
+    from domain.market import decider
     from gateways.door import Door
     from infra.schemas import load_codec
     from schemas.envelope import FactMeta, Moment, Recorded
-    from schemas.market import events
     from tests.unit.market.test_golden_day import day, digest
 
     found: dict[str, object] = {"said": said, "golden": digest(day().facts)}
-    found["native"] = [m.__name__ for m in (decider, trading, events, partition) if str(m.__file__).endswith(".so")]
 
     # A day of 7,000 orders: the facts and the state, and the state written down and read again.
     spoken = market_day.language()
@@ -67,4 +64,5 @@ if __name__ == "__main__":
     wish = '{"party": "ann", "connection": "c", "delivery_start_at": 1, "side": "buy", "quantity_wh": 7'
     wish += ', "limit_price_nano_per_kwh": -8, "restriction": "ioc", "expires_at": null}'
     found["door"] = repr(Door(codec, {"market": 1}, lambda: Moment(1, 1)).read("market", "SubmitOrder", wish))
+    found["native"] = sorted(m for m in MODULES if m in sys.modules and str(sys.modules[m].__file__).endswith(".so"))
     print(json.dumps(found))
