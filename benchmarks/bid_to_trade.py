@@ -25,13 +25,13 @@ from benchmarks import bids, cores
 from benchmarks.bed import Bed
 from benchmarks.copying import Answered, Avro, Copy, answers, avro_each, avro_same, raw_each, raw_same
 from benchmarks.figure import Figure
-from benchmarks.owner_path import Driven
+from benchmarks.owner_path import Driven, product_codec
 from consumers.limits import SEND_DEADLINE_S
 from consumers.ports import NewRecord, Partition
 from consumers.reading import between
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.event_log import KafkaEventLog
-from infra.schemas import load_codec, load_ledger
+from infra.schemas import load_ledger
 from schemas.codec import Codec
 
 BATCHES: Final = (500, 2_000)
@@ -174,7 +174,7 @@ async def _timed(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
 
 @asynccontextmanager
 async def _race(bed: Bed) -> AsyncIterator[Race]:
-    codec, ledger = load_codec(), load_ledger()
+    codec, ledger = product_codec(), load_ledger()
     name = f"bench{token_hex(4)}"
     count = SEGMENT * (ROUNDS + 1) * (len(BATCHES) + 1)
     async with AsyncExitStack() as stack:

@@ -38,7 +38,7 @@ class Language:
 def language() -> Language:
     """The modules as they are imported now, and the measured loop over these."""
     names = ("domain.market.decider", "schemas.market.commands", "schemas.market.events", "schemas.envelope")
-    decider, *others = map(import_module, names)
+    decider, commands, events, envelope = map(import_module, names)
     loop = import_module("benchmarks.kernel_loop")
     if loop.decider is not decider:
         spec = find_spec("benchmarks.kernel_loop")
@@ -46,7 +46,7 @@ def language() -> Language:
         assert spec.loader is not None
         loop = module_from_spec(spec)
         spec.loader.exec_module(loop)
-    return Language(decider, *others, loop)
+    return Language(decider, commands, events, envelope, loop)
 
 
 @dataclass(frozen=True, slots=True)

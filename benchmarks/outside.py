@@ -1,7 +1,9 @@
-"""`python -m benchmarks.outside`: a program beside the measured one that sends orders at a rate and reads the answers.
+"""`python -m benchmarks.outside <bootstrap> <deployment>`: a program beside the measured one that sends orders at a
+rate and reads the answers.
 
-It says `ready` when everything is prepared, waits for a line, and prints in the end what it has seen as one line of
-JSON (`Seen`). It sends by the clock, whatever becomes of what it has sent before, and reads as every reader does.
+For each line of JSON that it is given (`Asked`) it prepares the orders, says `ready`, waits for a line, does it, and
+prints what it has seen as one line of JSON (`Seen`). It sends by the clock, whatever becomes of what it has sent
+before, and reads as every reader does.
 """
 
 import asyncio
@@ -27,17 +29,15 @@ MARKET: Final = Partition("market", 0)
 EVERY_S: Final = 0.005
 """Between two sends; at ten thousand orders a second fifty come together, as from a handful of doors."""
 
-_LATE_S: Final = 10.0
+_LATE_S: Final = 20.0
 """After the last order was sent, its answer is waited for so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Orders `first` to `first + warm + count` of the benchmark's, `rate` a second; the first `warm` do not count."""
+    """`warm` orders that do not count and `count` that do, `rate` a second; every seed gives others."""
 
-    bootstrap: str
-    deployment: str
-    first: int
+    seed: int
     warm: int
     count: int
     rate: float
@@ -45,8 +45,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Seconds from the command's acknowledgement, and from its sending, until a reader had the first answer, sorted;
-    how late the last send was behind the clock, at worst."""
+    """Seconds from the command's acknowledgement, and from when it was to be sent, until a reader had the first
+    answer, sorted; how late a send was behind the clock, at worst."""
 
     appended: list[float]
     sent: list[float]
@@ -54,41 +54,37 @@ class Seen:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what the JSON in the first argument asks."""
+    """Until its input ends."""
     cores.beside()
-    print(json.dumps(asdict(asyncio.run(_outside(Asked(**json.loads(arguments[0])))))))
+    asyncio.run(_outside(*arguments))
     return 0
 
 
-async def _outside(asked: Asked) -> Seen:
+async def _outside(bootstrap: str, deployment: str) -> None:
     codec = load_codec()
-    said = list(islice(bids.bids(codec, asked.first + asked.warm + asked.count), asked.first, None))
+    gc.disable()  # a pause of ours must not be taken for one of theirs
     async with AsyncExitStack() as stack:
-        where = asked.bootstrap, asked.deployment
-        events, commands = KafkaEventLog(*where), KafkaCommandLog(*where)
+        events, commands = KafkaEventLog(bootstrap, deployment), KafkaCommandLog(bootstrap, deployment)
         for log in (events, commands):
             await log.start()
             stack.push_async_callback(log.close)
-        position = await events.end(MARKET)
-        gc.freeze()
-        gc.disable()  # a pause of ours must not be taken for one of theirs
-        print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
-        watch = _Watch([dict(record.headers)[COMMAND_ID] for record in said])
-        reading = asyncio.create_task(watch.read(events, position))
-        behind = await _send(commands, said, asked.rate, watch)
-        await asyncio.wait_for(reading, _LATE_S)
-    return watch.seen(asked.warm, behind)
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            asked = Asked(**json.loads(line))
+            made = (record for record in bids.bids(codec, sys.maxsize, asked.seed) if record.key)  # without ticks
+            said = list(islice(made, asked.warm + asked.count))
+            position = await events.end(MARKET)
+            print("ready", flush=True)
+            await asyncio.to_thread(sys.stdin.readline)
+            watch = _Watch([dict(record.headers)[COMMAND_ID] for record in said])
+            reading = asyncio.create_task(watch.read(events, position))
+            behind = await _send(commands, said, asked.rate, watch)
+            await asyncio.wait_for(reading, _LATE_S)
+            print(json.dumps(asdict(watch.seen(asked.warm, behind))), flush=True)
 
 
 async def _send(commands: CommandLog, said: Sequence[NewRecord], rate: float, watch: "_Watch") -> float:
-    began, sent, behind, sending = time.perf_counter(), 0, 0.0, set[asyncio.Task[None]]()
-
-    async def send(first: int, some: Sequence[NewRecord]) -> None:
-        at = time.perf_counter()
-        await commands.send([(MARKET, record) for record in some], SEND_DEADLINE_S)
-        watch.acknowledged(first, len(some), at, time.perf_counter())
-
+    """Sends what is due whenever the last send has come back; returns how late that was at worst, in seconds."""
+    began, sent, behind = time.perf_counter(), 0, 0.0
     while sent < len(said):
         late = time.perf_counter() - began - sent / rate
         if late < EVERY_S:
@@ -96,25 +92,23 @@ async def _send(commands: CommandLog, said: Sequence[NewRecord], rate: float, wa
             continue
         behind = max(behind, late)
         due = min(len(said), int((time.perf_counter() - began) * rate)) - sent
-        task = asyncio.create_task(send(sent, said[sent : sent + due]))
-        sending.add(task)
-        task.add_done_callback(sending.discard)
+        await commands.send([(MARKET, record) for record in said[sent : sent + due]], SEND_DEADLINE_S)
+        watch.acknowledged(sent, [began + n / rate for n in range(sent, sent + due)], time.perf_counter())
         sent += due
-    await asyncio.gather(*sending)
     return behind
 
 
 class _Watch:
-    """When each command was sent and acknowledged, and when its first answer was read."""
+    """When each command was to be sent, when it stood, and when its first answer was read."""
 
     def __init__(self, ids: Sequence[bytes]) -> None:
         self._numbers = {command_id: n for n, command_id in enumerate(ids)}
         self._sent, self._acknowledged, self._answered = ([0.0] * len(ids) for _ in range(3))
 
-    def acknowledged(self, first: int, count: int, sent: float, now: float) -> None:
-        """These commands stand."""
-        self._sent[first : first + count] = [sent] * count
-        self._acknowledged[first : first + count] = [now] * count
+    def acknowledged(self, first: int, due: Sequence[float], now: float) -> None:
+        """The commands from `first` on stand; they were to be sent at these times."""
+        self._sent[first : first + len(due)] = due
+        self._acknowledged[first : first + len(due)] = [now] * len(due)
 
     async def read(self, events: EventLog, position: int) -> None:
         """Reads facts from a position on until every command is answered."""

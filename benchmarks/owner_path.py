@@ -9,7 +9,14 @@ from consumers.owner import MakeDecider, PartitionOwner
 from consumers.partition import PartitionDecider, Poison
 from consumers.ports import CommandLog, EventLog, Partition, Snapshots
 from domain.families import DECIDERS
+from infra.compiled import compiled_codec
+from infra.schemas import load_codec
 from schemas.codec import Codec
+
+
+def product_codec() -> Codec:
+    """The codec as the product has it: with compiled functions where they were chosen (`--compiled`)."""
+    return load_codec(compiled_codec())
 
 
 def make_decider(codec: Codec, partitions: int = 1) -> MakeDecider:

@@ -22,6 +22,7 @@ from benchmarks import bids, market_day
 from benchmarks.bed import Bed
 from benchmarks.bid_to_trade import MARKET
 from benchmarks.figure import Figure
+from benchmarks.owner_path import product_codec
 from benchmarks.product import gridbook
 from consumers.limits import SEND_DEADLINE_S
 from consumers.ports import NewRecord, Partition
@@ -29,7 +30,6 @@ from consumers.reading import SOURCE, last_record
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.event_log import KafkaEventLog
 from infra.postgres.switchboard import PostgresSwitchboard
-from infra.schemas import load_codec
 from schemas.codec import Codec
 from schemas.partition import partition_of
 
@@ -49,7 +49,7 @@ def run(bed: Bed) -> Iterator[Figure]:
 
 
 async def _measured(bed: Bed) -> list[Figure]:
-    codec = load_codec()
+    codec = product_codec()
     async with AsyncExitStack() as stack:
         one, four = Crowd(bed, codec, 1, 1), Crowd(bed, codec, 4, 2)
         for crowd in (one, four):

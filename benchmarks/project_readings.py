@@ -22,6 +22,7 @@ from benchmarks import cores, readings
 from benchmarks.bed import Bed
 from benchmarks.figure import Figure
 from benchmarks.gate import Counted, EventGate
+from benchmarks.owner_path import product_codec
 from benchmarks.readings import METER
 from consumers.limits import APPEND_DEADLINE_S
 from consumers.ports import StoredRecord
@@ -30,7 +31,6 @@ from consumers.reading import between
 from consumers.workers import Alone
 from infra.kafka.event_log import KafkaEventLog
 from infra.postgres.views import PostgresViews
-from infra.schemas import load_codec
 from projections.families import EVERYWHERE, SQL_VIEWS, VIEWS
 from projections.meter.views import READINGS
 from schemas.codec import Codec
@@ -53,7 +53,7 @@ def run(bed: Bed) -> Iterator[Figure]:
 
 async def _measured(bed: Bed, values: int, records: int) -> list[Figure]:
     name = f"bench{token_hex(4)}"
-    codec = load_codec()
+    codec = product_codec()
     async with AsyncExitStack() as stack:
         events = KafkaEventLog(bed.bootstrap, name)
         await events.start()

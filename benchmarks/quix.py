@@ -19,8 +19,7 @@ from benchmarks import cores
 from benchmarks.bed import Bed
 from benchmarks.bid_to_trade import MARKET, filled, served
 from benchmarks.figure import Figure
-from benchmarks.owner_path import Driven
-from infra.schemas import load_codec
+from benchmarks.owner_path import Driven, product_codec
 
 PACKAGE: Final = "quixstreams==3.28.1"
 BATCH: Final = 2_000
@@ -56,7 +55,7 @@ def _environment(folder: Path) -> Path | None:
 
 
 async def _measured(bed: Bed, python: Path) -> list[Figure]:
-    codec, name = load_codec(), f"bench{token_hex(4)}"
+    codec, name = product_codec(), f"bench{token_hex(4)}"
     async with AsyncExitStack() as stack:
         events, commands = await served(stack, bed, name)
         target, _ = await served(stack, bed, f"{name}copy")

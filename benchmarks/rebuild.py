@@ -18,9 +18,9 @@ from benchmarks.bed import Bed
 from benchmarks.bid_to_trade import MARKET, filled, served
 from benchmarks.copying import Avro, consumer
 from benchmarks.figure import Figure
-from benchmarks.owner_path import Driven, make_decider
+from benchmarks.owner_path import Driven, make_decider, product_codec
 from consumers.follow import Follower
-from infra.schemas import load_codec, load_ledger
+from infra.schemas import load_ledger
 
 ORDERS: Final = 40_000
 BATCH: Final = 2_000
@@ -34,7 +34,7 @@ def run(bed: Bed) -> Iterator[Figure]:
 
 
 async def _measured(bed: Bed) -> list[Figure]:
-    codec, avro = load_codec(), Avro(load_ledger())
+    codec, avro = product_codec(), Avro(load_ledger())
     async with AsyncExitStack() as stack:
         events, commands = await served(stack, bed, f"bench{token_hex(4)}")
         await filled(commands, codec, ORDERS)

@@ -20,7 +20,7 @@ from benchmarks import bids, cores, market_day
 from benchmarks.bed import Bed
 from benchmarks.bid_to_trade import MARKET, served
 from benchmarks.figure import Figure
-from benchmarks.owner_path import make_decider
+from benchmarks.owner_path import make_decider, product_codec
 from consumers.follow import Follower
 from consumers.limits import APPEND_DEADLINE_S, SNAPSHOT_EVERY
 from consumers.owner import PartitionOwner
@@ -29,7 +29,6 @@ from consumers.ports import NewRecord, Owner, Snapshots, StoredRecord
 from consumers.snapshot import written
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.event_log import KafkaEventLog
-from infra.schemas import load_codec
 from infra.snapshots import FolderSnapshots
 from schemas.codec import Codec
 from schemas.envelope import Moment
@@ -55,7 +54,7 @@ async def _measured(bed: Bed) -> list[Figure]:
     async with AsyncExitStack() as stack:
         events, commands = await served(stack, bed, f"bench{token_hex(4)}")
         files = FolderSnapshots(bed.folder / "snapshots")
-        taking = Taking(events, commands, load_codec(), files)
+        taking = Taking(events, commands, product_codec(), files)
         with cores.apart(bed.servers):
             log = _Log(taking.codec, await events.claim(MARKET))
             await log.fill(SECONDS)

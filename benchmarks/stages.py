@@ -18,12 +18,12 @@ from benchmarks import bids, cores, machine
 from benchmarks.bed import Bed
 from benchmarks.bid_to_trade import MARKET, filled, served
 from benchmarks.figure import Figure
+from benchmarks.owner_path import product_codec
 from consumers.limits import APPEND_DEADLINE_S
 from consumers.memory import Memory
 from consumers.partition import PartitionDecider
 from consumers.ports import NewRecord, StoredRecord
 from domain.families import DECIDERS
-from infra.schemas import load_codec
 
 ORDERS: Final = 20_000
 BATCH: Final = 2_000
@@ -102,7 +102,7 @@ def run(bed: Bed) -> Iterator[Figure]:
 
 async def _measured(bed: Bed) -> list[Figure]:
     async with AsyncExitStack() as stack:
-        codec = load_codec()
+        codec = product_codec()
         events, commands = await served(stack, bed, f"bench{token_hex(4)}")
         begin = await filled(commands, codec, ORDERS)
         with cores.apart(bed.servers):
@@ -132,7 +132,7 @@ def _stored(codec: Any) -> Iterator[StoredRecord]:
 
 def _decided(said: list[StoredRecord], begin: int) -> tuple[list[list[NewRecord]], dict[str, float]]:
     """The appends for all batches behind position `begin`, and seconds by stage."""
-    clocks, codec, rules = Clocks(), load_codec(), DECIDERS[MARKET.family]
+    clocks, codec, rules = Clocks(), product_codec(), DECIDERS[MARKET.family]
     clocked = {name: clocks.around(name, getattr(rules, name)) for name in ("decide", "advance", "evolve", "due")}
     decider: Any = SimpleNamespace(initial=rules.initial, LOGIC=rules.LOGIC, OUTCOMES=rules.OUTCOMES, **clocked)
     for name in ("decode", "decode_command", "check", "stem", "encode", "encode_fact"):

@@ -6,7 +6,7 @@ ends with posted runs whatever happens meanwhile; while it is traded, nobody wai
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,7 @@ class Load:
         self._homes, self._orders = homes, orders
         self._count = self._at = 0
         self.steps = tuple(self._steps())[: None if whole else _TRADING]
+        self.founding = self.steps[:_FOUNDING]
         self.commands = sum(len(step.commands) for step in self.steps)
 
     def _steps(self) -> Iterator[Step]:
@@ -167,7 +168,8 @@ class Sender:
     def __init__(self, outside: Outside, counts: Mapping[str, int], chunk: int = 20, pause: float = 0.0) -> None:
         self._outside, self._counts = outside, counts
         self._chunk, self._pause = chunk, pause
-        self._moved = asyncio.Event()
+        self._moved, self._going = asyncio.Event(), asyncio.Event()
+        self._going.set()
         self.sent: dict[Sent, int] = {}
         """What was sent → how often at least."""
         self.sends = 0
@@ -175,9 +177,9 @@ class Sender:
         self.ended = asyncio.Event()
         """Set when the load is over."""
 
-    def sends_of(self, load: Load) -> int:
-        """How many sends a load makes."""
-        return sum(1 + -(-len(step.commands) // self._chunk) for step in load.steps)
+    def sends_of(self, steps: Sequence[Step]) -> int:
+        """How many sends steps of a load make."""
+        return sum(1 + -(-len(step.commands) // self._chunk) for step in steps)
 
     async def reached(self, sends: int) -> None:
         """Returns when it has made so many sends."""
@@ -187,6 +189,14 @@ class Sender:
     async def quiet(self) -> None:
         """Returns when all that was sent is answered, and all that follows from it."""
         await self._outside.quiet()
+
+    async def rested(self) -> None:
+        """Sends nothing until all is quiet."""
+        self._going.clear()
+        try:
+            await self._outside.quiet()
+        finally:
+            self._going.set()
 
     async def live(self, load: Load) -> None:
         """Lives through the load's day, and waits until all is quiet."""
@@ -211,3 +221,4 @@ class Sender:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         await asyncio.sleep(self._pause)
+        await self._going.wait()

@@ -8,12 +8,14 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers import hints
+from consumers.newer import NewerSchemas
 from consumers.owner import PartitionOwner
 from consumers.ports import Partition
 from consumers.project import NewRow, Reached
 from infra.kafka.group import KafkaGroup
 from infra.kafka.producer import TransactionalProducer
 from infra.postgres.views import PostgresViews
+from schemas.codec import UnknownSchema
 
 _BETWEEN_SECONDS = 0.4
 
@@ -70,8 +72,21 @@ def unfenced() -> None:
     setattr(TransactionalProducer, "__init__", own_name)  # noqa: B010
 
 
+def deaf() -> None:
+    """Nobody looks up what a newer release writes."""
+
+    async def nothing(newer: NewerSchemas, unknown: UnknownSchema) -> bool:
+        return False
+
+    async def learnt_nothing(newer: NewerSchemas) -> None: ...
+
+    setattr(NewerSchemas, "learned", nothing)  # noqa: B010
+    setattr(NewerSchemas, "learn", learnt_nothing)  # noqa: B010
+
+
 PLANTS: Mapping[str, Callable[[], None]] = {
     "brisk": brisk,
+    "deaf": deaf,
     "group_offsets": group_offsets,
     "rows_apart": rows_apart,
     "unfenced": unfenced,

@@ -32,6 +32,7 @@ _LOOK_SECONDS: Final = 0.02
 _WATCH_SECONDS: Final = 0.5
 _YOUNG_SECONDS: Final = 10.0
 _SHOWN_BYTES: Final = 4_000
+_STOPPED: Final = b'"event": "stopped"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,11 @@ class Nursery:
 
     Args:
         always: what is planted in every process.
+        checkout: the folder of the release.
     """
 
-    def __init__(self, *always: str) -> None:
-        self._always = always
+    def __init__(self, *always: str, checkout: Path = CHECKOUT) -> None:
+        self._always, self._checkout = always, checkout
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "Nursery":
@@ -127,7 +129,7 @@ class Nursery:
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.nursery"],
-                cwd=CHECKOUT,
+                cwd=self._checkout,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -177,7 +179,9 @@ class Fleet:
     """
 
     def __init__(self, place: Place, spawn: Spawn, plants: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.place, self._spawn, self._plants = place, spawn, plants or {}
+        self.place, self._plants = place, plants or {}
+        self.spawn = spawn
+        """What the next processes come from."""
         self._children: dict[str, Child] = {}
         self._roles: dict[str, str] = {}
         self._began: dict[str, float] = {}
@@ -201,7 +205,7 @@ class Fleet:
             kafka = ["--kafka"] if self.place.bootstrap is not None else []
             log = self.place.folder / f"{name}.log"
             environ = self.place.environ()
-            self._children[name] = self._spawn(["run", role, *kafka], environ, log, self._plants.get(role, ()))
+            self._children[name] = self.spawn(["run", role, *kafka], environ, log, self._plants.get(role, ()))
             self._roles[name], self._began[name] = role, time.monotonic()
 
     @property
@@ -214,10 +218,17 @@ class Fleet:
         return self._children[name].pid
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Until `stop`. Raises `AssertionError` when a process has ended and nobody has ended it."""
+        """Until `stop`. Raises `AssertionError` when a process has ended by itself, or says that a part of it has."""
+        read = dict[Path, int]()
         while not stop.is_set():
             for name, child in self._children.items():
                 assert child.code() is None, f"{name} has ended by itself, with {child.code()}\n{self.said()}"
+            for log in self.place.folder.glob("*.log"):
+                with log.open("rb") as file:
+                    file.seek(read.get(log, 0))
+                    said = file.read()
+                assert _STOPPED not in said, f"a part has stopped for good\n{self.said()}"
+                read[log] = read.get(log, 0) + said.rfind(b"\n") + 1
             await asyncio.sleep(_WATCH_SECONDS)
 
     def role(self, name: str) -> str:

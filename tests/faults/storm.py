@@ -196,10 +196,10 @@ KINDS: Final = (
     Kind("process ended", 1.5, "kill", Storm.end_process),
     Kind("process frozen", 3, "freeze", Storm.freeze_process),
     Kind("snapshots refused", 0.7, "snapshots", Storm.refuse_snapshots),
-    Kind("leader killed", 1.2, "broker", Storm.kill_leader),
-    Kind("coordinator killed", 1.2, "broker", Storm.kill_coordinator),
-    Kind("broker paused", 1.5, "broker", Storm.pause_broker),
-    Kind("database killed", 0.7, "database", Storm.kill_database),
+    Kind("leader killed", 2, "broker", Storm.kill_leader),
+    Kind("coordinator killed", 2, "broker", Storm.kill_coordinator),
+    Kind("broker paused", 2, "broker", Storm.pause_broker),
+    Kind("database killed", 1, "database", Storm.kill_database),
     Kind("database restarted", 0.5, "database", Storm.restart_database),
 )
 """The first is what happens where another cannot."""

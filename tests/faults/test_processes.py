@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import pytest
 
+from tests.faults.checks import Found
 from tests.faults.load import Load
 from tests.faults.processes import ROLES, Nursery, Place
 from tests.faults.trial import Life, Story, lived
@@ -48,22 +49,39 @@ async def test_a_bug_that_only_a_kill_shows_is_found(
 
 
 def freezes(seed: int, times: int) -> Story:
-    """A decider stands still, others answer everything meanwhile, and it wakes up under load."""
+    """A decider stands still in the middle of its work; others answer everything meanwhile, and then it wakes up."""
 
     async def story(life: Life) -> None:
         rng = random.Random(f"{seed} freezes")
-        moments = sorted(rng.sample(range(10, life.sends - 10), times))
-        for sends in moments:
-            await life.sender.reached(sends)
+        first, part = life.founded, (life.sends - life.founded) // (2 * times)
+        for n in range(times):
+            await life.sender.reached(first + n * part + rng.randrange(1, part))
             name = rng.choice(["decide", "second"])
-            await asyncio.sleep(rng.uniform(0, 0.1))
+            await asyncio.sleep(rng.uniform(0, 0.05))
             life.fleet.freeze(name)
-            await life.sender.quiet()  # the load goes on: somebody else has taken over
+            await life.sender.rested()  # all that was sent is answered: somebody else has taken over
             life.fleet.thaw(name)
 
     return story
 
 
 async def test_nothing_of_a_frozen_owner_becomes_visible(place: Place, nursery: Nursery) -> None:
-    found = await lived(place, nursery, Load(2), freezes(2, times=3), more={"second": "decide"}, witnessed=True)
+    load, more = Load(2, orders=60), {"second": "decide"}
+    found = await lived(place, nursery, load, freezes(2, times=3), pause=0, more=more, witnessed=True)
     assert found.problems == []
+
+
+async def test_a_frozen_owner_that_nobody_fences_is_found(place: Place, nursery: Nursery) -> None:
+    load, more = Load(2, orders=60, whole=False), {"second": "decide"}
+    plants = {"decide": ["unfenced"]}
+    story = freezes(2, times=3)
+    problems = await problems_of(lived(place, nursery, load, story, pause=0, plants=plants, more=more, witnessed=True))
+    assert problems != []
+
+
+async def problems_of(life: Awaitable[Found]) -> list[str]:
+    """What is found in the end, or what has ended it before."""
+    try:
+        return (await life).problems
+    except AssertionError as failed:
+        return [str(failed)]

@@ -27,7 +27,12 @@ class Life:
     @property
     def sends(self) -> int:
         """How many sends the load makes."""
-        return self.sender.sends_of(self.load)
+        return self.sender.sends_of(self.load.steps)
+
+    @property
+    def founded(self) -> int:
+        """How many it has made when the markets are open."""
+        return self.sender.sends_of(self.load.founding)
 
 
 Story = Callable[[Life], Coroutine[Any, Any, None]]

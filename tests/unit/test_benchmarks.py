@@ -120,19 +120,23 @@ def test_idle_counts_everything_but_the_broker() -> None:
         list(idle.figures(before, {name: spent for name, spent in after.items() if name != "react"}, 10.0))
 
 
-def test_latency_is_held_against_a_small_transaction() -> None:
+def test_latency_is_held_against_a_small_transaction_of_the_same_round() -> None:
     seen = outside.Seen([n / 1000 for n in range(1, 101)], [n / 100 for n in range(1, 101)], 0.004)
-    figures = {figure.name: figure for figure in latency.figures(seen, 0.011, 5_000.0, 40.0)}
+    slow = outside.Seen([n / 500 for n in range(1, 101)], [n / 100 for n in range(1, 101)], 0.1)
+    rounds = [latency.Round(seen, 0.011, 5_000.0, 40.0)] * 2 + [latency.Round(slow, 0.1, 1_000.0, 900.0)]
+    figures = {figure.name: figure for figure in latency.figures(rounds)}
     assert (figures["latency.p50"].value, figures["latency.p99"].value) == (51.0, 100.0)
     assert (figures["latency.p99"].ratio, figures["latency.p99"].holds) == (9.09, True)
     assert figures["latency.sent.p99"].value == 1000.0
     assert figures["latency.sent.p99"].target is None
+    assert figures["latency.max"].value == 200.0
+    assert (figures["latency.rate"].value, figures["latency.batch"].value) == (5_000, 40.0)
 
 
 async def test_outside_notes_the_first_answer_of_each_command_that_counts() -> None:
     watch = outside._Watch([b"0", b"1", b"2"])
-    watch.acknowledged(0, 2, 5.0, 6.0)
-    watch.acknowledged(2, 1, 7.0, 8.0)
+    watch.acknowledged(0, [4.5, 5.0], 6.0)
+    watch.acknowledged(2, [7.0], 8.0)
     log = Log(0)
     log._records = [StoredRecord(n, b"", b"", ((COMMAND_ID, name),)) for n, name in enumerate((b"9", b"2", b"2", b"1"))]
     reading = asyncio.create_task(watch.read(log, 0))  # type: ignore[arg-type]

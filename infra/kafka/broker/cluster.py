@@ -7,9 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+import psutil
 
 from infra.kafka.broker.classes import ready_runtime
 from infra.kafka.broker.node import Node, Ports
@@ -154,8 +157,9 @@ class LocalCluster:
         """All at once: the last one could not wait for a majority of controllers that is gone."""
         running = [(node, process) for node in map(self._nodes.get, numbers) if node and (process := node.running())]
         for _, process in running:
-            process.send_signal(signal.SIGCONT)  # a paused one would not hear
-            process.send_signal(signal.SIGTERM)
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)  # a paused one would not hear
+                process.send_signal(signal.SIGTERM)
         ends = time.monotonic() + _STOP_SECONDS
         for node, process in running:
             node.end(process, max(0.1, ends - time.monotonic()))

@@ -61,8 +61,8 @@ if __name__ == "__main__":
     found["records"] = records.hexdigest()
 
     # A door: pydantic makes messages in its own way.
-    wish = '{"party": "ann", "connection": "c", "delivery_start_at": 1, "side": "buy", "quantity_wh": 7'
-    wish += ', "limit_price_nano_per_kwh": -8, "restriction": "ioc", "expires_at": null}'
-    found["door"] = repr(Door(codec, {"market": 1}, lambda: Moment(1, 1)).read("market", "SubmitOrder", wish))
+    order = '{"party": "ann", "connection": "c", "delivery_start_at": 1, "side": "buy", "quantity_wh": 7'
+    order += ', "limit_price_nano_per_kwh": -8, "restriction": "ioc", "expires_at": null}'
+    found["door"] = repr(Door(codec, {"market": 1}, lambda: Moment(1, 1)).read("market", "SubmitOrder", order))
     found["native"] = sorted(m for m in MODULES if m in sys.modules and str(sys.modules[m].__file__).endswith(".so"))
     print(json.dumps(found))
