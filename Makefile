@@ -18,8 +18,9 @@ demo: venv
 test: venv
 	$(BIN)/pytest $(ARGS)
 
-# Random faults over real processes on three brokers: make soak SEED=1 MINUTES=15
+# The long fault tests, then random faults over real processes on three brokers: make soak SEED=1 MINUTES=15
 soak: venv
+	$(BIN)/pytest tests/faults -m long
 	$(BIN)/python -m tests.faults.soak --seed $(SEED) --minutes $(MINUTES)
 
 check: venv

@@ -114,7 +114,7 @@ def sources(root: Path = ROOT) -> Sequence[Path]:
 
 def compiler(root: Path = ROOT) -> str:
     """The version of mypy, whose part mypyc is, that the lock names."""
-    found = re.search(r"^mypy==(\S+)", (root / "requirements.lock").read_text(), re.MULTILINE)
+    found = re.search(r"^mypy(?:\[mypyc\])?==(\S+)", (root / "requirements.lock").read_text(), re.MULTILINE)
     return found[1] if found else "unknown"
 
 

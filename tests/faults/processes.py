@@ -30,7 +30,6 @@ STOP_SECONDS: Final = 10.0
 
 _LOOK_SECONDS: Final = 0.02
 _WATCH_SECONDS: Final = 0.5
-_YOUNG_SECONDS: Final = 10.0
 _SHOWN_BYTES: Final = 4_000
 _STOPPED: Final = b'"event": "stopped"'
 
@@ -184,7 +183,6 @@ class Fleet:
         """What the next processes come from."""
         self._children: dict[str, Child] = {}
         self._roles: dict[str, str] = {}
-        self._began: dict[str, float] = {}
         self.frozen = set[str]()
         """Those that stand still now."""
         self.problems = list[str]()
@@ -206,7 +204,7 @@ class Fleet:
             log = self.place.folder / f"{name}.log"
             environ = self.place.environ()
             self._children[name] = self.spawn(["run", role, *kafka], environ, log, self._plants.get(role, ()))
-            self._roles[name], self._began[name] = role, time.monotonic()
+            self._roles[name] = role
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -245,24 +243,32 @@ class Fleet:
         await self._end(name, signal.SIGKILL)
 
     async def restart(self, name: str, after: float = 0.0, how: signal.Signals = signal.SIGKILL) -> None:
-        """Kills it (or ends it in another way), and starts another one after a while."""
+        """Kills it (or ends it in order), and starts another one after a while."""
         role = self._roles[name]
         await self._end(name, how)
         await asyncio.sleep(after)
         self.start(**{name: role})
 
+    async def stop(self) -> None:
+        """SIGTERM to all; who does not end well and in time is a problem."""
+        await asyncio.gather(*(self._end(name, signal.SIGTERM) for name in self.names))
+
     async def _end(self, name: str, how: signal.Signals) -> None:
         child, late = self._children.pop(name), time.monotonic() + STOP_SECONDS
+        self.frozen.discard(name)
         with suppress(ProcessLookupError):
             os.kill(child.pid, how)
-        while child.code() is None:
+        while (code := child.code()) is None:
             await asyncio.sleep(_LOOK_SECONDS)
-            if how is not signal.SIGKILL and time.monotonic() > late:
+            if how is signal.SIGTERM and time.monotonic() > late:
                 with suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGKILL)
-                self.problems.append(f"{name} was not gone {STOP_SECONDS:.0f} s after {how.name}")
-                how = signal.SIGKILL
-        self.frozen.discard(name)
+        if how is signal.SIGTERM and code and self._listens(name, child.pid):
+            self.problems.append(f"{name} ended with {code}, at the latest {STOP_SECONDS:.0f} s after SIGTERM")
+
+    def _listens(self, name: str, pid: int) -> bool:
+        """Whether a process has come so far that it minds signals; before, it ends by them."""
+        return f'"pid": {pid}'.encode() in (self.place.folder / f"{name}.log").read_bytes()
 
     def freeze(self, name: str) -> None:
         """SIGSTOP: it stands still and knows nothing of it."""
@@ -279,23 +285,6 @@ class Fleet:
         """Any signal; says nothing to one that has ended."""
         with suppress(ProcessLookupError):
             os.kill(self._children[name].pid, number)
-
-    async def stop(self) -> None:
-        """SIGTERM to all; who does not end well and in time is a problem."""
-        for name in self._children:
-            self.signal(name, signal.SIGTERM)
-        young = {name for name, began in self._began.items() if time.monotonic() - began < _YOUNG_SECONDS}
-        ends, codes = time.monotonic() + STOP_SECONDS, dict[str, int]()
-        while len(codes) < len(self._children) and time.monotonic() < ends:
-            await asyncio.sleep(_LOOK_SECONDS)
-            codes = {name: code for name, child in self._children.items() if (code := child.code()) is not None}
-        for name in list(self._children):
-            code = codes.get(name)
-            if code is None:
-                self.problems.append(f"{name} was not gone {STOP_SECONDS:.0f} s after SIGTERM")
-            elif code and not (name in young and code == -signal.SIGTERM):  # it had not learnt to listen yet
-                self.problems.append(f"{name} ended with {code}")
-            await self.kill(name)
 
     def said(self) -> str:
         """The end of what every process has said, for people who look for a failure."""

@@ -110,7 +110,9 @@ class Storm:
 
     async def freeze_process(self, life: Life) -> str:
         """SIGSTOP, until others have taken over, and SIGCONT."""
-        name = self._rng.choice([name for name in life.fleet.names if life.fleet.role(name) == "decide"] + ["react"])
+        frozen = ("decide", "decide", "react")  # owners more often: their fence is what is tried
+        roles = {name: life.fleet.role(name) for name in life.fleet.names}
+        name = self._rng.choice([name for role in frozen for name in roles if roles[name] == role])
         life.fleet.freeze(name)
         await asyncio.sleep(self._rng.uniform(*FREEZE_SECONDS))
         life.fleet.thaw(name)

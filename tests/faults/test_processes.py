@@ -37,6 +37,7 @@ async def test_whoever_is_killed_nothing_is_lost_or_doubled(place: Place, nurser
     assert found.events["RunPosted"] == 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("plant", "role", "what"), [("group_offsets", "decide", "decided again: "), ("rows_apart", "project", "view: ")]
 )
@@ -71,6 +72,7 @@ async def test_nothing_of_a_frozen_owner_becomes_visible(place: Place, nursery: 
     assert found.problems == []
 
 
+@pytest.mark.long
 async def test_a_frozen_owner_that_nobody_fences_is_found(place: Place, nursery: Nursery) -> None:
     load, more = Load(2, orders=60, whole=False), {"second": "decide"}
     plants = {"decide": ["unfenced"]}

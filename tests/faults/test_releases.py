@@ -42,6 +42,7 @@ async def versions(place: Place, ids: dict[int, int]) -> list[int]:
     return found
 
 
+@pytest.mark.long
 async def test_releases_work_side_by_side_and_can_be_rolled_back(
     place: Place, nursery: Nursery, releases: tuple[Path, Nursery, Nursery]
 ) -> None:
@@ -67,6 +68,7 @@ async def test_releases_work_side_by_side_and_can_be_rolled_back(
     assert await versions(place, ids) == [1, 2, 1]
 
 
+@pytest.mark.long
 async def test_a_release_that_does_not_look_up_what_a_newer_one_writes_is_found(
     place: Place, nursery: Nursery, releases: tuple[Path, Nursery, Nursery]
 ) -> None:
