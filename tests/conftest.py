@@ -18,7 +18,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--seeds N`: how many seeds the simulation runs."""
-    parser.addoption("--seeds", default="20", help="seeds of the simulation (default 20)")
+    parser.addoption("--seeds", default="10", help="seeds of the simulation (default 10)")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The seeded simulation: a short day that dies at every kind of point, in lock-step and by chance.
 
-20 seeds by default; `pytest tests/simulation --seeds 200` runs more. A seed that fails fails again.
+10 seeds by default; `pytest tests/simulation --seeds 200` runs more. A seed that fails fails again.
 """
 
 import pytest

@@ -151,20 +151,20 @@ def test_lines_of_libraries_come_beside_ours(monkeypatch: pytest.MonkeyPatch) ->
     before = logging.getLogger().level, list(logging.getLogger().handlers)
     logs, stream = said()
     with logs:
-        logging.getLogger("aiokafka.x").warning("lost %s of %d", "broker", 3)
-        logging.getLogger("aiokafka.x").info("not asked for")
-        logging.getLogger("aiokafka.x").warning("wrong %d", "argument")
-        logging.getLogger("aiokafka.x").critical("very bad")
+        logging.getLogger("library.x").warning("lost %s of %d", "broker", 3)
+        logging.getLogger("library.x").info("not asked for")
+        logging.getLogger("library.x").warning("wrong %d", "argument")
+        logging.getLogger("library.x").critical("very bad")
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.warn("old", DeprecationWarning, stacklevel=1)
     assert (logging.getLogger().level, list(logging.getLogger().handlers)) == before
-    logging.getLogger("aiokafka.x").warning("afterwards")
+    logging.getLogger("library.x").warning("afterwards")
     found = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(line["level"], line["event"]) for line in found[:3]] == [
         ("warning", "lost broker of 3"), ("warning", "wrong %d"), ("error", "very bad"),
     ]  # fmt: skip
-    assert {line["logger"] for line in found} == {"aiokafka.x", "py.warnings"}
+    assert {line["logger"] for line in found} == {"library.x", "py.warnings"}
     assert all((line["role"], line["pid"]) == ("decide", os.getpid()) for line in found)
     assert "old" in found[3]["event"]
 
