@@ -32,6 +32,9 @@ EVERY_S: Final = 0.005
 _LATE_S: Final = 20.0
 """After the last order was sent, its answer is waited for so long."""
 
+_TOGETHER: Final = 1_000
+"""Orders of one send at most, when they cannot be sent as quickly as they are asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -46,11 +49,12 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Seconds from the command's acknowledgement, and from when it was to be sent, until a reader had the first
-    answer, sorted; how late a send was behind the clock, at worst."""
+    answer, sorted; how late a send was behind the clock, at worst; from the first send to the last answer."""
 
     appended: list[float]
     sent: list[float]
     behind: float
+    took: float
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -91,7 +95,7 @@ async def _send(commands: CommandLog, said: Sequence[NewRecord], rate: float, wa
             await asyncio.sleep(EVERY_S - late)
             continue
         behind = max(behind, late)
-        due = min(len(said), int((time.perf_counter() - began) * rate)) - sent
+        due = int(min(len(said), sent + _TOGETHER, (time.perf_counter() - began) * rate)) - sent
         await commands.send([(MARKET, record) for record in said[sent : sent + due]], SEND_DEADLINE_S)
         watch.acknowledged(sent, [began + n / rate for n in range(sent, sent + due)], time.perf_counter())
         sent += due
@@ -132,7 +136,7 @@ class _Watch:
             sorted(max(0.0, b - a) for a, b in zip(times[warm:], answered, strict=True))
             for times in (self._acknowledged, self._sent)
         )
-        return Seen(appended, sent, behind)
+        return Seen(appended, sent, behind, max(self._answered) - min(self._sent))
 
 
 if __name__ == "__main__":

@@ -121,8 +121,8 @@ def test_idle_counts_everything_but_the_broker() -> None:
 
 
 def test_latency_is_held_against_a_small_transaction_of_the_same_round() -> None:
-    seen = outside.Seen([n / 1000 for n in range(1, 101)], [n / 100 for n in range(1, 101)], 0.004)
-    slow = outside.Seen([n / 500 for n in range(1, 101)], [n / 100 for n in range(1, 101)], 0.1)
+    seen = outside.Seen([n / 1000 for n in range(1, 101)], [n / 100 for n in range(1, 101)], 0.004, 1.0)
+    slow = outside.Seen([n / 500 for n in range(1, 101)], [n / 100 for n in range(1, 101)], 0.1, 1.0)
     rounds = [latency.Round(seen, 0.011, 5_000.0, 40.0)] * 2 + [latency.Round(slow, 0.1, 1_000.0, 900.0)]
     figures = {figure.name: figure for figure in latency.figures(rounds)}
     assert (figures["latency.p50"].value, figures["latency.p99"].value) == (51.0, 100.0)
@@ -149,6 +149,7 @@ async def test_outside_notes_the_first_answer_of_each_command_that_counts() -> N
     seen = watch.seen(1, 0.5)
     assert watch._answered[2] == first
     assert seen.appended == sorted(watch._answered[n] - at for n, at in ((1, 6.0), (2, 8.0)))
+    assert seen.took == max(watch._answered) - 4.5
     assert seen.sent == sorted(watch._answered[n] - at for n, at in ((1, 5.0), (2, 7.0)))
 
 
