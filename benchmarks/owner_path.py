@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from benchmarks.gate import CommandGate, Counted
+from consumers.failures import Poison
 from consumers.owner import MakeDecider, PartitionOwner
-from consumers.partition import PartitionDecider, Poison
+from consumers.partition import PartitionDecider
 from consumers.ports import CommandLog, EventLog, Partition, Snapshots
 from domain.families import DECIDERS
 from infra.compiled import compiled_codec

@@ -24,6 +24,7 @@ from benchmarks.figure import Figure
 from benchmarks.gate import Counted, EventGate
 from benchmarks.owner_path import product_codec
 from benchmarks.readings import METER
+from consumers.layout import Layout
 from consumers.limits import APPEND_DEADLINE_S
 from consumers.ports import StoredRecord
 from consumers.project import Projectors
@@ -65,7 +66,9 @@ async def _measured(bed: Bed, values: int, records: int) -> list[Figure]:
         stack.push_async_callback(store.close)
         stack.push_async_callback(store.drop)
         gate, count, stop = EventGate(events), Counted(), asyncio.Event()
-        projectors = Projectors([METER], VIEWS, EVERYWHERE, store, codec, gate, Alone(), count, lambda: 0)
+        projectors = Projectors(
+            [METER], Layout.of({"meter": 1}), VIEWS, EVERYWHERE, store, codec, gate, Alone(), count, lambda: 0
+        )
         running = asyncio.create_task(projectors.run(stop))
         stack.push_async_callback(_ended, running, stop, gate)
         ours, raw = list[Took](), list[Took]()

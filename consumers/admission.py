@@ -1,9 +1,12 @@
 """Which commands may be decided at all: what the log's own rules say before any family is asked."""
 
+import hashlib
 from typing import Final
 
 from consumers.limits import MAX_TICK_COUNT, MAX_TICK_JUMP_US, WINDOW_US
-from schemas.actors import CAUSED, INSIDE
+from consumers.ports import StoredRecord
+from consumers.reading import COMMAND_ID
+from schemas.actors import CAUSED, INSIDE, LOG
 from schemas.envelope import CommandMeta, Moment
 from schemas.log.events import SetAsideReason
 from schemas.values import MAX_ID_LENGTH
@@ -20,6 +23,14 @@ ODD: Final = frozenset(SetAsideReason) - {
 def is_name(text: str) -> bool:
     """Whether a key or a command id from outside can stand in a record as an `Id`."""
     return 0 < len(text) <= MAX_ID_LENGTH and text.isprintable()
+
+
+def unread(stored: StoredRecord) -> CommandMeta:
+    """The envelope of an unreadable command's answer: under the id in its header, or under the hash of its bytes."""
+    named = dict(stored.headers).get(COMMAND_ID, b"").decode(errors="replace")
+    if not is_name(named):
+        named = hashlib.sha256(stored.value).hexdigest()
+    return CommandMeta(named, f"{LOG}unknown", named, None, None, None)
 
 
 def not_admitted(meta: CommandMeta, time: Moment) -> SetAsideReason | None:

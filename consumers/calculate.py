@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from consumers.hints import HintedPosition, Hints
+from consumers.layout import Layout
 from consumers.limits import HINT_EVERY_S, MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
 from consumers.ports import CommandLog, EventLog, Group, Headers, NewRecord, Partition
@@ -45,10 +46,8 @@ _Call = tuple[WiredCalculation, Recorded[Any], Headers]
 class Calculator:
     """Collects the facts that start calculations and runs those whose inputs are complete."""
 
-    def __init__(
-        self, wired: Iterable[WiredCalculation], codec: Codec, partitions: Mapping[str, int], ask: Ask
-    ) -> None:
-        self._codec, self._partitions, self._ask = codec, partitions, ask
+    def __init__(self, wired: Iterable[WiredCalculation], codec: Codec, layout: Layout, ask: Ask) -> None:
+        self._codec, self._layout, self._ask = codec, layout, ask
         self._by_fact = {(w.calculation.family, w.calculation.on): w for w in wired}
         self._waiting: list[_Call] = []
         self._still = self._waiting
@@ -112,12 +111,12 @@ class Calculator:
             return self._failed(calculation, fact, error)
         inputs = {name: await self._ask(q.sql, parameters) for name, q in wired.questions.items()}
         actor = f"{CALCULATION}{calculation.name}"
-        partitions = self._partitions[calculation.family]
+        there = self._layout.route(calculation.family, fact.key)
         try:
             # In a thread: a settlement run may take longer than a group waits for a sign of life.
             bodies = await asyncio.to_thread(lambda: list(calculation.compute(fact, inputs)))
             return [
-                inside_command(self._codec, fact, actor, n, fact.key, body, calculation.family, partitions, trace)
+                inside_command(self._codec, fact, actor, n, fact.key, body, there, trace)
                 for n, body in enumerate(bodies)
             ]
         except Exception as error:
@@ -153,7 +152,7 @@ class Calculators:
         partitions: Sequence[Partition],
         wired: Sequence[WiredCalculation],
         codec: Codec,
-        counts: Mapping[str, int],
+        layout: Layout,
         events: EventLog,
         commands: CommandLog,
         group: Group,
@@ -163,7 +162,7 @@ class Calculators:
         note_every_s: float = HINT_EVERY_S,
     ) -> None:
         self._note_every_s = note_every_s
-        self._wired, self._codec, self._counts = wired, codec, counts
+        self._wired, self._codec, self._layout = wired, codec, layout
         self._events, self._commands, self._views, self._report = events, commands, views, report
         families = {w.calculation.family for w in wired}
         self._places: dict[Partition, Place] = {}
@@ -190,7 +189,7 @@ class Calculators:
             self._show_waiting(partition, 0)
 
     async def _calculate_on(self, partition: Partition, ends: asyncio.Event) -> None:
-        calculator = Calculator(self._wired, self._codec, self._counts, self._views)
+        calculator = Calculator(self._wired, self._codec, self._layout, self._views)
         hinted = HintedPosition("calculate", partition, self._views, self._report, self._note_every_s)
         position, tick = await hinted.load(), 0
         self._report.condition(named(partition), Condition.RUNNING)
@@ -223,7 +222,7 @@ class Calculators:
         reached = await self._views.reached()
 
         def complete(family: str) -> int:
-            places = (reached.get(Partition(family, n)) for n in range(self._counts[family]))
+            places = (reached.get(partition) for partition in self._layout.of_family(family))
             return min(place.complete_tick if place else 0 for place in places)
 
         before = calculator.waiting

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from consumers.layout import Layout
 from consumers.limits import CLOCK_JUMP_US, DAY_US, MAX_TICK_JUMP_US, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
 from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
@@ -81,14 +82,14 @@ class Clocks:
     everybody gets the last tick on the log again from a clock that begins.
 
     Args:
-        partitions: every partition of the deployment; the group is asked for the first one.
+        layout: every partition of the deployment; the group is asked for the first one.
         multiples: family → m; 1 where it is missing.
         now: the machine's time, UTC µs.
     """
 
     def __init__(
         self,
-        partitions: Sequence[Partition],
+        layout: Layout,
         codec: Codec,
         events: EventLog,
         commands: CommandLog,
@@ -99,7 +100,8 @@ class Clocks:
         multiples: Mapping[str, int],
         newer: NewerSchemas | None = None,
     ) -> None:
-        self._partitions, self._codec, self._events, self._commands = tuple(partitions), codec, events, commands
+        self._partitions, self._ended = layout.current, layout.ended
+        self._codec, self._events, self._commands = codec, events, commands
         self._report, self._now, self._tick_us, self._multiples = report, now, tick_us, multiples
         self._clock = Clock(commands, codec, self._partitions)
         one = self._partitions[:1]
@@ -117,7 +119,7 @@ class Clocks:
         await self._workers.run(stop)
 
     async def _run(self, partition: Partition, ends: asyncio.Event) -> None:
-        last = await last_tick(self._partitions, self._codec, self._events, self._commands)
+        last = await last_tick((*self._partitions, *self._ended), self._codec, self._events, self._commands)
         self._report.gone(named(partition))  # from here on it is the clock that is looked at
         now, steady = self._now(), time.monotonic()
         base = last if last.n else Moment(0, now // self._tick_us * self._tick_us)

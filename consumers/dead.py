@@ -12,21 +12,21 @@ A retry is judged as any command is, and however often it is asked for, the comm
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from consumers.answers import Answers, Place
 from consumers.causes import again, attempt_of
+from consumers.layout import Layout
 from consumers.lookup import Entry, command_at, read, record_at
 from consumers.ports import CommandLog, EventLog, NewRecord, Partition
 from consumers.reading import SOURCE
 from domain.identity import derived_id
 from schemas.codec import Codec
 from schemas.envelope import CommandMeta
-from schemas.log.commands import Tick
+from schemas.log.commands import EndGeneration, Tick
 from schemas.log.events import CommandRepeated, CommandSetAside, SetAsideReason
-from schemas.partition import partition_of
 from schemas.shape import InvalidMessage
 from schemas.values import MAX_ID_LENGTH
 
@@ -96,16 +96,10 @@ class Decided:
 
 
 class DeadCommands:
-    """The commands set aside on a deployment's log.
+    """The commands set aside on a deployment's log."""
 
-    Args:
-        counts: family → number of partitions.
-    """
-
-    def __init__(
-        self, events: EventLog, commands: CommandLog, codec: Codec, counts: Mapping[str, int], answers: Answers
-    ) -> None:
-        self._events, self._commands, self._codec, self._counts = events, commands, codec, counts
+    def __init__(self, events: EventLog, commands: CommandLog, codec: Codec, layout: Layout, answers: Answers) -> None:
+        self._events, self._commands, self._codec, self._layout = events, commands, codec, layout
         self._answers = answers
 
     async def newest(self, limit: int) -> list[Dead]:
@@ -119,7 +113,7 @@ class DeadCommands:
             LookupError: that record sets nothing aside.
         """
         where = f"{partition.family}/{partition.number} seq {seq}"
-        if partition.family not in self._counts or partition.number >= self._counts[partition.family]:
+        if partition not in self._layout.partitions:
             raise LookupError(f"there is no partition {partition.family}/{partition.number}")
         stored = await record_at(self._events, self._codec, partition, seq)
         record = None if stored is None else read(self._codec, partition, stored)
@@ -144,6 +138,8 @@ class DeadCommands:
             )
         if type(dead.command.body) is Tick:
             raise CannotRetry("a tick is not sent again: the next fact of the key has its time told again")
+        if type(dead.command.body) is EndGeneration:
+            raise CannotRetry("a generation is ended by `gridbook topics grow` alone")
         if dead.command.meta.causation is not None:
             return await self._inside(dead.command, dead.command.meta)
         return await self._through_the_door(dead.command, dead.command.meta)
@@ -162,8 +158,8 @@ class DeadCommands:
     async def _inside(self, command: Entry, meta: CommandMeta) -> ToLog | Decided:
         assert meta.causation is not None
         family = command.partition.family
-        there = Partition(family, partition_of(command.key, self._counts[family]))
-        places = [place for place in await self._answers.of(meta.command_id, meta.actor) if place.partition == there]
+        homes = self._layout.lineage(family, command.key)
+        places = [place for place in await self._answers.of(meta.command_id, meta.actor) if place.partition in homes]
         records = await self._records(places)
         decided = _decided(places, records)
         if decided is not None:
@@ -176,7 +172,7 @@ class DeadCommands:
             raise CannotRetry(
                 f"the command is invalid ({error}) and will always be: correct whoever sends it"
             ) from error
-        return ToLog(there, NewRecord(command.stored.key, value, tuple(command.stored.headers)), meta.command_id)
+        return ToLog(homes[-1], NewRecord(command.stored.key, value, tuple(command.stored.headers)), meta.command_id)
 
     async def _records(self, places: Sequence[Place]) -> list[Entry]:
         found = []

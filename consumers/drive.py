@@ -60,7 +60,9 @@ class LockStep:
         projector: Projector,
         calculator: Calculator,
         hints: Hints,
+        ended: Sequence[Partition] = (),
     ) -> None:
+        self._ended = tuple(ended)
         self._owners = {owner.partition: owner for owner in owners}
         self._events, self._commands, self._codec = events, commands, codec
         self._reactor, self._projector, self._calculator, self._hints = reactor, projector, calculator, hints
@@ -83,7 +85,7 @@ class LockStep:
             await _all(owner.start() for owner in self._owners.values())
             await self._projector.start()
             calculated = await self._hints.hints(_CALCULATOR)
-            for partition in self._owners:
+            for partition in (*self._ended, *self._owners):
                 await self._catch_up(partition, calculated.get(partition, 0))
         await self.settle()
 
@@ -98,7 +100,8 @@ class LockStep:
             self._take(partition, position, facts)
             await self._react({partition: facts})
             await self._project()
-        self._next_seq[partition] = self._owners[partition].decider.seq
+        if partition in self._owners:
+            self._next_seq[partition] = self._owners[partition].decider.seq
 
     async def stop(self) -> None:
         """Gives every partition up."""
@@ -162,7 +165,7 @@ class LockStep:
     async def _drain(self, owner: PartitionOwner) -> None:
         """Answers every command that the partition holds now: batch sizes must not change the rounds."""
         end = await self._commands.end(owner.partition)
-        while owner.decider.source < end:
+        while owner.decider.source < end and not owner.decider.followed_by:
             if not await owner.step():
                 await self._commands.wait(owner.partition, owner.decider.source, _WAIT_S)
 
@@ -213,4 +216,4 @@ class LockStep:
         return bool(commands)
 
     def _complete(self, family: str) -> int:
-        return self._projector.complete_tick(family, sum(p.family == family for p in self._owners))
+        return self._projector.complete_tick([p for p in self._owners if p.family == family])

@@ -16,8 +16,9 @@ from typing import Protocol
 
 from consumers.causes import caused_in
 from consumers.chain import Chain
+from consumers.failures import ChainBroken
+from consumers.layout import Layout
 from consumers.limits import MAX_BATCH
-from consumers.partition import ChainBroken
 from consumers.ports import Batch, LogUnavailable, Partition, StoredRecord
 from consumers.reading import CHAIN, SOURCE
 from schemas.codec import Codec, UndecodableRecord, UnknownSchema
@@ -71,15 +72,15 @@ class Plan:
     @property
     def tick(self) -> int:
         """The tick that every partition has passed: what is before it is complete, of every family."""
-        return min((extent.passed for extent in self.extents), default=0)
+        passed, layout = {extent.partition: extent.passed for extent in self.extents}, self.layout
+        # A partition that has passed none yet goes on from where the generation before ended.
+        before = {p: min((passed[earlier] for earlier in layout.before(p)), default=0) for p in layout.current}
+        return min((max(passed[p], before[p]) for p in layout.current), default=0)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Family → number of partitions."""
-        counts = dict[str, int]()
-        for extent in self.extents:
-            counts[extent.partition.family] = counts.get(extent.partition.family, 0) + 1
-        return counts
+    def layout(self) -> Layout:
+        """The partitions of every family."""
+        return Layout.among(extent.partition for extent in self.extents)
 
 
 async def records(log: Readable, partition: Partition, position: int, end: int) -> AsyncIterator[StoredRecord]:

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from consumers.failures import GenerationIsOver, Poison
 from consumers.limits import MAX_BATCH, SNAPSHOT_EVERY
-from consumers.partition import PartitionDecider, Poison
+from consumers.partition import PartitionDecider
 from consumers.ports import EventLog, Partition, Snapshots
 from consumers.reading import CHAIN, last_record, news
 from consumers.report import RESTORE, SNAPSHOT, Condition, Report, Silent
 from consumers.snapshot import Position, UnusableSnapshot, taken, written
+from schemas.values import MAX_PARTITIONS
 
 MakeDecider = Callable[[Partition, Iterable[Poison]], PartitionDecider]
 """A fresh, empty `PartitionDecider` for a partition, with what it must set aside."""
@@ -110,21 +112,20 @@ class Follower:
         self._report.add(SNAPSHOT, self.partition.family, value=time.perf_counter() - began)
 
     async def _load(self) -> int:
-        if self._snapshots is None:
-            return 0
+        """Begins with the snapshot, else with what earlier generations leave; returns the next position."""
         self.decider = self._make(self.partition, ())
         try:
-            data = await self._snapshots.load(self.partition)
-            if data is None:
-                return 0
-            place = taken(self.partition, self.decider, data)
-            await self._recognise(place)
+            data = None if self._snapshots is None else await self._snapshots.load(self.partition)
+            if data is not None:
+                place = taken(self.partition, self.decider, data)
+                await self._recognise(place)
+                self._saved_seq = place.seq
+                return place.position
         except (OSError, UnusableSnapshot) as error:
             self._report.say("snapshot ignored", partition=_name(self.partition), reason=str(error), alarm=True)
             self.decider = self._make(self.partition, ())
-            return 0
-        self._saved_seq = place.seq
-        return place.position
+        await inherit(self.decider, self._make, self._events, self._snapshots, self._report)
+        return 0
 
     async def _recognise(self, place: Position) -> None:
         """Holds a snapshot against the log: the hash that it ends with must stand right before its position.
@@ -147,6 +148,32 @@ class Follower:
                 self.position = stored.position + 1  # so that a record which is read later is the next one
             self.position = batch.next
             await asyncio.sleep(0)  # the heartbeats of this process go on
+
+
+async def inherit(
+    decider: PartitionDecider,
+    make: MakeDecider,
+    events: EventLog,
+    snapshots: Snapshots | None = None,
+    report: Report | None = None,
+) -> None:
+    """Puts into an empty memory what the generations before leave to its partition; nothing for the first one.
+
+    Raises:
+        GenerationIsOver: the one before has not ended.
+        ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord, LogUnavailable: as `Follower.catch_up`.
+    """
+    first = (decider.partition.generation - 2) * MAX_PARTITIONS
+    for number in range(first, first + decider.earlier):  # one after the other: each is as large as the whole may be
+        parent = Partition(decider.partition.family, number)
+        memory = await Follower(parent, make, events, snapshots, report).catch_up()
+        if memory.followed_by != decider.partitions:
+            raise GenerationIsOver(
+                f"{_name(parent)} should be followed by {decider.partitions} partitions, and is by"
+                f" {memory.followed_by or 'none'}: end its generation with `gridbook topics grow`, or correct"
+                " GRIDBOOK_FAMILY_PARTITIONS"
+            )
+        decider.take_over(memory)
 
 
 def _name(partition: Partition) -> str:

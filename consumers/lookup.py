@@ -1,6 +1,6 @@
 """Looking into the log: a record by its number, the facts of a key, the state that they make."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,18 +99,19 @@ async def records_from(
                 yield entry
 
 
-async def history(events: EventLog, codec: Codec, partition: Partition, key: str) -> AsyncIterator[Entry]:
-    """The facts of a key, in order; only its own records are decoded."""
+async def history(events: EventLog, codec: Codec, homes: Sequence[Partition], key: str) -> AsyncIterator[Entry]:
+    """The facts of a key, in order, from where it was and is; only its own records are decoded."""
     encoded = key.encode()
-    async for stored in between(events, partition, 0):
-        if stored.key == encoded:
-            entry = read(codec, partition, stored)
-            if entry.unreadable or not is_runtime_record(entry.body):
-                yield entry
+    for partition in homes:
+        async for stored in between(events, partition, 0):
+            if stored.key == encoded:
+                entry = read(codec, partition, stored)
+                if entry.unreadable or not is_runtime_record(entry.body):
+                    yield entry
 
 
 async def state_of(
-    events: EventLog, codec: Codec, decider: Decider, partition: Partition, key: str, before: int | None = None
+    events: EventLog, codec: Codec, decider: Decider, homes: Sequence[Partition], key: str, before: int | None = None
 ) -> StateOfKey:
     """The state of a key as of a cut-off: what all facts with a smaller tick than `before` make of it (none: all).
 
@@ -118,11 +119,11 @@ async def state_of(
         UnknownSchema, UndecodableRecord: a fact is newer than this release; none is passed over.
     """
     state, facts, last = decider.initial(key), 0, None
-    async for entry in history(events, codec, partition, key):
+    async for entry in history(events, codec, homes, key):
         meta, body = codec.decode(entry.stored.value)
         if before is not None and meta.tick.n >= before:
             break  # ticks of a partition never go back
-        fact = Recorded(partition.family, partition.number, key, meta, body)
+        fact = Recorded(entry.partition.family, entry.partition.number, key, meta, body)
         state, facts, last = decider.evolve(state, fact), facts + 1, meta
     return StateOfKey(state, facts, last)
 

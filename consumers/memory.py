@@ -5,7 +5,7 @@ Deciding and restoring remember by the same function, so what is restored is wha
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,7 +14,14 @@ from domain.decider import Decider
 from schemas.actors import LOG
 from schemas.catalog import is_runtime_record
 from schemas.envelope import Moment, Recorded
-from schemas.log.events import CommandRepeated, CommandSetAside, LogicAdopted, SetAsideReason, TimePassed
+from schemas.log.events import (
+    CommandRepeated,
+    CommandSetAside,
+    GenerationEnded,
+    LogicAdopted,
+    SetAsideReason,
+    TimePassed,
+)
 
 TICK: Final = "Tick"
 """What a set-aside record calls the clock's command."""
@@ -32,21 +39,25 @@ _JUDGED: Final = (
 Cursor = tuple[str, str, int, int]
 """(actor, family, generation, partition) of commands from inside."""
 
+Answered = tuple[str, str, str]
+"""(key, actor, command id) of a door's command."""
+
 
 @dataclass(slots=True)
 class Memory:
-    """State by key, time, position, and what was answered."""
+    """State by key, time, position, and what was answered; `followed_by` partitions when the generation has ended."""
 
     time: Moment = _NO_TIME
     passed: int = 0
     seq: int = 0
     source: int = 0
     logic: int = 0
+    followed_by: int = 0
     states: dict[str, Any] = field(default_factory=dict)
-    answered: dict[tuple[str, str], int] = field(default_factory=dict)
+    answered: dict[Answered, int] = field(default_factory=dict)
     cursors: dict[Cursor, tuple[int, int]] = field(default_factory=dict)
     due: dict[str, int] = field(default_factory=dict)
-    _answered_order: deque[tuple[int, tuple[str, str]]] = field(default_factory=deque)
+    _answered_order: deque[tuple[int, Answered]] = field(default_factory=deque)
     _heap: list[tuple[int, str]] = field(default_factory=list)
 
     def remember(self, decider: Decider, fact: Recorded[Any]) -> None:
@@ -60,6 +71,9 @@ class Memory:
                 self.passed = body.n
             case LogicAdopted():
                 self.logic = body.n
+                return
+            case GenerationEnded():
+                self.followed_by = body.partitions
                 return
             case CommandRepeated():
                 pass
@@ -100,13 +114,30 @@ class Memory:
         self._note_due(key, decider.due(state))
         self._answer(first)
 
+    def inherit(self, old: "Memory", mine: Callable[[str], bool]) -> None:
+        """Takes over from a partition of the generation before, which has ended, what concerns the keys that are mine.
+
+        A cursor may be the highest of all: when a generation ends, nothing that a fact has caused is on its way.
+        """
+        assert old.followed_by, "only what has ended is inherited"
+        self.time, self.passed = max(self.time, old.time, key=lambda moment: moment.n), max(self.passed, old.passed)
+        self.states.update((key, state) for key, state in old.states.items() if mine(key))
+        for key, due in old.due.items():
+            if mine(key):
+                self._note_due(key, due)
+        for cursor, place in old.cursors.items():
+            self.cursors[cursor] = max(self.cursors.get(cursor, place), place)
+        self.answered.update((answer, 0) for answer in old.answered if mine(answer[0]))
+        theirs = (one for one in old._answered_order if mine(one[1][0]))
+        self._answered_order = deque(heapq.merge(self._answered_order, theirs))
+
     def _answer(self, fact: Recorded[Any]) -> None:
         meta, cause = fact.meta, fact.meta.causation
         if cause is not None:
             cursor = (meta.actor, cause.family, cause.generation, cause.partition)
             self.cursors[cursor] = max(self.cursors.get(cursor, (-1, -1)), (cause.seq, cause.n))
             return
-        answer = (meta.actor, meta.command_id)
+        answer = (fact.key, meta.actor, meta.command_id)
         if answer not in self.answered and not meta.actor.startswith(LOG):  # the clock's ticks are known by number
             self.answered[answer] = meta.seq
             self._answered_order.append((meta.tick.at, answer))

@@ -5,10 +5,10 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from consumers.failures import EvolveFailed, Poison
 from consumers.follow import Follower, MakeDecider
 from consumers.limits import DECIDE_SLICE, MAX_RESTORES, OwnerLimits
 from consumers.newer import NewerSchemas
-from consumers.partition import EvolveFailed, Poison
 from consumers.ports import Batch, CommandLog, EventLog, Fenced, LogUnavailable, NewRecord, Owner, Partition, Snapshots
 from consumers.reading import news
 from consumers.report import (
@@ -212,6 +212,8 @@ class PartitionOwner:
                 break  # it may have failed
             if taken and committing is None:
                 break
+            if decider.followed_by and committing is not None:
+                break  # what ended the generation stands first; only then is it said that nothing else is decided
             batch = await self._commands.read(self.partition, decider.source, min(room, DECIDE_SLICE))
             await self._look_up(batch)
             if batch.records:

@@ -5,13 +5,13 @@ place where a repeated, late, undecodable or misplaced command is answered, and 
 """
 
 import copy
-import hashlib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from consumers.admission import ODD, is_name, not_admitted, unbelievable
+from consumers.admission import ODD, is_name, not_admitted, unbelievable, unread
 from consumers.chain import Chain
+from consumers.failures import ChainBroken, EvolveFailed, FactNotEvolved, FactTooLarge, GenerationIsOver, Poison
 from consumers.limits import ADVANCE_LIMIT, MAX_EVENTS, MAX_RECORD_BYTES, MAX_SET_ASIDE, MAX_TICK_FACTS
 from consumers.memory import TICK, Memory
 from consumers.ports import Headers, NewRecord, Partition, StoredRecord
@@ -20,36 +20,19 @@ from domain.decider import Decider
 from schemas.actors import LOG
 from schemas.codec import Codec, Stem, UndecodableRecord, UnknownSchema
 from schemas.envelope import Causation, Command, CommandMeta, FactMeta, Moment, Recorded
-from schemas.log.commands import Tick
-from schemas.log.events import CommandRepeated, CommandSetAside, LogicAdopted, SetAsideReason, TimePassed
+from schemas.log.commands import EndGeneration, Tick
+from schemas.log.events import (
+    CommandRepeated,
+    CommandSetAside,
+    GenerationEnded,
+    LogicAdopted,
+    SetAsideReason,
+    TimePassed,
+)
 from schemas.partition import partition_of
 from schemas.shape import InvalidMessage
 
 _OWNER: Final = f"{LOG}owner"
-_UNKNOWN: Final = f"{LOG}unknown"
-
-Poison = tuple[int, str]
-"""A command's position and the key whose `evolve` raised on its account."""
-
-
-class EvolveFailed(AssertionError):
-    """A fact could not be evolved: our own mistake. The memory is lost; restore, then set it aside by `poison`."""
-
-    def __init__(self, source: int, key: str, reason: str) -> None:
-        super().__init__(f"command at position {source}, key {key!r}: evolve raised {reason}")
-        self.source, self.poison = source, (source, key)
-
-
-class FactNotEvolved(RuntimeError):
-    """A recorded fact cannot be taken into the state. Facts are never skipped: no reader of the partition goes on."""
-
-
-class FactTooLarge(ValueError):
-    """A fact does not fit into a record; its command is set aside."""
-
-
-class ChainBroken(RuntimeError):
-    """The records are not what was written: their hash or their numbering is another. Somebody changed the log."""
 
 
 class PartitionDecider:
@@ -57,7 +40,8 @@ class PartitionDecider:
 
     Args:
         partition: which events partition this is, and of which family.
-        partitions: how many partitions the family has.
+        partitions: how many partitions its generation has.
+        earlier: how many the generation before has; 0 for the first.
         decider: the family's rules.
         codec: bytes and messages.
         set_aside: what must not be decided, because it made `evolve` raise.
@@ -72,11 +56,12 @@ class PartitionDecider:
         codec: Codec,
         set_aside: Iterable[Poison] = (),
         most_aside: int = MAX_SET_ASIDE,
+        earlier: int = 0,
     ) -> None:
         self.most_aside = most_aside
         self.most_bytes = sys.maxsize
         """With so many bytes in records that wait for `seal`, `take` stops."""
-        self.partition, self._partitions = partition, partitions
+        self.partition, self.partitions, self.earlier = partition, partitions, earlier
         self._decider, self._codec = decider, codec
         self._set_aside = frozenset(set_aside)
         self._m = Memory()
@@ -119,6 +104,15 @@ class PartitionDecider:
         """The number of the rules by which this release decides."""
         return self._decider.LOGIC
 
+    @property
+    def followed_by(self) -> int:
+        """How many partitions the next generation has; 0 while something is decided here."""
+        return self._m.followed_by
+
+    def take_over(self, parent: "PartitionDecider") -> None:
+        """Takes what a partition of the generation before leaves to this one; comes before the first record."""
+        self._m.inherit(parent._m, self._is_here)
+
     def state(self, key: str) -> Any:
         """The state of a key (its initial one when it has no facts)."""
         found = self._m.states.get(key)
@@ -152,7 +146,9 @@ class PartitionDecider:
 
     def probe(self, set_aside: Iterable[Poison] = ()) -> "PartitionDecider":
         """A copy that sets only this aside: deciding with it changes nothing here."""
-        twin = PartitionDecider(self.partition, self._partitions, self._decider, self._codec, set_aside)
+        twin = PartitionDecider(
+            self.partition, self.partitions, self._decider, self._codec, set_aside, earlier=self.earlier
+        )
         twin._m = copy.deepcopy(self._m)
         return twin
 
@@ -169,7 +165,7 @@ class PartitionDecider:
             UnknownSchema, UndecodableRecord, FactNotEvolved: facts are never skipped, so their reader stops.
         """
         fact = recorded(self._codec, self.partition, stored)
-        place = f"{self.partition.family}/{self.partition.number} seq {fact.meta.seq}"
+        place = f"{self.partition} seq {fact.meta.seq}"
         headers = dict(stored.headers)
         self._chain.add(stored.key, stored.value)
         if chained and CHAIN in headers and headers[CHAIN] != self._chain.close():
@@ -192,8 +188,7 @@ class PartitionDecider:
             ChainBroken: the last append has no hash behind it: something was taken away.
         """
         if self._chain.open:
-            place = f"{self.partition.family}/{self.partition.number} seq {self._m.seq - 1}"
-            raise ChainBroken(f"{place}: no hash behind the last records")
+            raise ChainBroken(f"{self.partition} seq {self._m.seq - 1}: no hash behind the last records")
 
     # -- forward from commands ---------------------------------------------------------------------
 
@@ -206,17 +201,20 @@ class PartitionDecider:
         """Decides these commands and returns how many; their records wait for `seal`, behind those of earlier calls.
 
         Memory changes at once; if the append's outcome is not known, drop this object and restore. Stops early,
-        with `source` at the next command, when more than `most_aside` in a row were set aside or `most_bytes` wait.
+        with `source` at the next command: after `most_aside` set aside in a row, `most_bytes`, or the generation's end.
 
         Raises:
-            EvolveFailed: see there.
+            EvolveFailed, GenerationIsOver: see there.
         """
+        if commands and self._m.followed_by:
+            told = f"{self.partition} has ended, and {self._m.followed_by} partitions follow it"
+            raise GenerationIsOver(f"{told}: start this process again with the family's new partitions")
         if commands and self._m.logic != self._decider.LOGIC:
             self._adopt_logic(commands[0].position)
         for taken, stored in enumerate(commands, start=1):
             self._step(stored)
             self._m.source = stored.position + 1
-            if self.aside > self.most_aside or self.open_bytes >= self.most_bytes:
+            if self.aside > self.most_aside or self.open_bytes >= self.most_bytes or self._m.followed_by:
                 return taken
         return len(commands)
 
@@ -250,13 +248,16 @@ class PartitionDecider:
         if type(body) is Tick:
             self._tick(stored.position, body)
             return
+        if type(body) is EndGeneration:
+            self._record("", GenerationEnded(body.partitions))
+            return
         reason = self._not_to_be_decided(stored.position, key, meta)
         if reason is not None:
             self._aside(key, reason, type(body).__name__, meta.command_id)
         elif meta.causation is not None:
             self._from_inside(key, meta, body, meta.causation)
-        elif (meta.actor, meta.command_id) in self._m.answered:
-            self._record(key, CommandRepeated(self._m.answered[meta.actor, meta.command_id]))
+        elif (key, meta.actor, meta.command_id) in self._m.answered:
+            self._record(key, CommandRepeated(self._m.answered[key, meta.actor, meta.command_id]))
         else:
             self._judge(key, meta, body)
 
@@ -266,9 +267,12 @@ class PartitionDecider:
         if key not in self._m.states:  # what has facts here belongs here
             if not is_name(key):
                 return SetAsideReason.INVALID
-            if partition_of(key, self._partitions) != self.partition.number:
+            if not self._is_here(key):
                 return SetAsideReason.WRONG_PARTITION
         return not_admitted(meta, self._m.time)
+
+    def _is_here(self, key: str) -> bool:
+        return partition_of(key, self.partitions) == self.partition.index
 
     def _from_inside(self, key: str, meta: CommandMeta, body: Any, cause: Causation) -> None:
         assert meta.tick is not None
@@ -355,11 +359,7 @@ class PartitionDecider:
         self._record(key, CommandSetAside(reason, command, subject, detail or "-"))
 
     def _aside_undecoded(self, stored: StoredRecord, error: Exception) -> None:
-        """What cannot be read is answered too, under the id in its header, or under the hash of its bytes."""
-        named = dict(stored.headers).get(COMMAND_ID, b"").decode(errors="replace")
-        if not is_name(named):
-            named = hashlib.sha256(stored.value).hexdigest()
-        self._begin(stored.position, CommandMeta(named, _UNKNOWN, named, None, None, None), stored.headers)
+        self._begin(stored.position, unread(stored), stored.headers)
         reason = SetAsideReason.INVALID if isinstance(error, InvalidMessage) else SetAsideReason.UNDECODABLE
         self._aside(stored.key.decode(errors="replace"), reason, "unknown", type(error).__name__)
 

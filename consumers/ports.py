@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from schemas.values import MAX_PARTITIONS
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -53,10 +55,28 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One partition of a family's commands or events."""
+    """One partition of a family's commands or events.
+
+    Numbers tell the generation: the first one counts from 0, the second from 1,000, the third from 2,000. So a number
+    is a partition's for ever, and what names one (causes, rows, cursors) need not name the generation beside it.
+    """
 
     family: str
     number: int
+
+    def __str__(self) -> str:
+        """How people call it."""
+        return f"{self.family}/{self.number}"
+
+    @property
+    def generation(self) -> int:
+        """1 for the partitions that a family begins with, one more each time that their number was changed."""
+        return self.number // MAX_PARTITIONS + 1
+
+    @property
+    def index(self) -> int:
+        """Its place in its generation, from 0."""
+        return self.number % MAX_PARTITIONS
 
 
 class Owner(Protocol):
@@ -82,10 +102,10 @@ class EventLog(Protocol):
     """Events, one writer per partition."""
 
     async def create(self, partitions: Sequence[Partition]) -> None:
-        """Makes the partitions of each family exist up to the highest number; says nothing when they do already.
+        """Makes the partitions of each generation exist up to the highest number; says nothing when they do already.
 
         Raises:
-            LogUnavailable: a family exists with another number of partitions, which is part of the record.
+            LogUnavailable: a generation exists with another number of partitions, which is part of the record.
         """
 
     async def claim(self, partition: Partition) -> Owner:
@@ -109,10 +129,10 @@ class CommandLog(Protocol):
     """Commands: many writers, no owner, at least once, in order per sender and partition."""
 
     async def create(self, partitions: Sequence[Partition]) -> None:
-        """Makes the partitions of each family exist up to the highest number; says nothing when they do already.
+        """Makes the partitions of each generation exist up to the highest number; says nothing when they do already.
 
         Raises:
-            LogUnavailable: a family exists with another number of partitions, which is part of the record.
+            LogUnavailable: a generation exists with another number of partitions, which is part of the record.
         """
 
     async def send(self, commands: Sequence[tuple[Partition, NewRecord]], deadline: float) -> None:

@@ -5,18 +5,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from consumers.layout import Layout
 from consumers.limits import MAX_BATCH
 from consumers.newer import NewerSchemas
 from consumers.ports import Batch, EventLog, Group, Headers, Partition
 from consumers.reading import SENT, USUAL_HEADERS, batches, news, recorded
 from consumers.report import END_TO_END, PROJECT, PROJECTED, Condition, Report
-from consumers.workers import Place, Workers, kept, named
+from consumers.workers import Place, Workers, kept, named, until
 from projections.view import Row, View
 from schemas.codec import Codec, UnknownMessage
 from schemas.envelope import Recorded
 from schemas.log.events import TimePassed
+
+_LOOK_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,9 @@ class Projector:
         """How far a partition is projected."""
         return self._reached.get(partition, Reached(0, 0))
 
-    def complete_tick(self, family: str, partitions: int) -> int:
-        """The tick up to which every partition of the family is projected."""
-        return min(self.reached(Partition(family, p)).complete_tick for p in range(partitions))
+    def complete_tick(self, partitions: Iterable[Partition]) -> int:
+        """The tick up to which every one of these partitions is projected."""
+        return min(self.reached(partition).complete_tick for partition in partitions)
 
     async def project(self, read: Mapping[Partition, tuple[Sequence[Recorded[Any]], int]]) -> None:
         """Projects facts and moves to the next positions, in one transaction for all partitions given."""
@@ -192,6 +195,7 @@ class Projectors:
     def __init__(
         self,
         partitions: Sequence[Partition],
+        layout: Layout,
         views: Mapping[str, Sequence[View]],
         everywhere: Sequence[View],
         store: StartedViews,
@@ -204,6 +208,7 @@ class Projectors:
     ) -> None:
         self._projector = Projector(views, everywhere, store)
         self._store, self._codec, self._events, self._report, self._now = store, codec, events, report, now
+        self._layout = layout
         self._passed_over = set[str]()
         self._together = _Together(self._projector, report)
         self._workers = Workers("project", group, partitions, self._project, report, self._place, events, newer=newer)
@@ -221,6 +226,7 @@ class Projectors:
 
     async def _project(self, partition: Partition, ends: asyncio.Event) -> None:
         """What this raises is tried again from where the store is."""
+        await self._earlier_ones(partition, ends)
         await self._projector.look(partition)
         position = self._projector.reached(partition).position
         self._report.condition(named(partition), Condition.RUNNING)
@@ -240,6 +246,15 @@ class Projectors:
                 await news(self._events, partition, position, ends)
         if under_way is not None:
             await asyncio.shield(under_way)
+
+    async def _earlier_ones(self, partition: Partition, ends: asyncio.Event) -> None:
+        """Waits until the generation before is projected, here or elsewhere: a key's facts come in their order."""
+        for earlier in self._layout.before(partition):
+            end = await self._events.end(earlier)
+            while (await self._store.reached()).get(earlier, Reached(0, 0)).position < end:
+                self._report.condition(named(partition), Condition.WAITING, f"for {named(earlier)}, which comes first")
+                if await until(ends, _LOOK_S):
+                    return
 
     def _read(self, partition: Partition, batch: Batch) -> list[Recorded[Any]]:
         """The facts of a batch. A message that this release has no class for is passed over: the release that has one

@@ -6,9 +6,10 @@ policy and source partition. Its position is a hint that saves work, never a pro
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from consumers.hints import HintedPosition, Hints
+from consumers.layout import Layout
 from consumers.limits import HINT_EVERY_S, MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
 from consumers.ports import Batch, CommandLog, EventLog, Group, Headers, NewRecord, Partition
@@ -21,13 +22,9 @@ from schemas.actors import POLICY
 from schemas.codec import Codec
 from schemas.envelope import Causation, CommandMeta, Recorded
 from schemas.log.events import TimePassed
-from schemas.partition import partition_of
 
 Traces = Mapping[int, Headers]
 """Number of a fact in its partition → its trace context; most have none."""
-
-GENERATION: Final = 1
-"""Of the events topics; a new one begins when the number of partitions changes."""
 
 
 def inside_command(
@@ -37,21 +34,22 @@ def inside_command(
     n: int,
     key: str,
     body: Any,
-    family: str,
-    partitions: int,
+    there: Partition,
     trace: Headers = (),
 ) -> tuple[Partition, NewRecord]:
     """A command caused by a fact, as it goes on the log; the same fact gives the same bytes for ever.
 
-    `trace` goes into its headers. Its id is a function of actor, `n`, family, key, and the causing command with its
-    tick and the fact's place among that command's facts: nothing physical, so a moved log stays the same log.
+    `there` is where its key is; `trace` goes into its headers. Its id is a function of actor, `n`, family, key, and the
+    causing command with its tick and the fact's place among that command's facts: nothing physical, so a moved log
+    stays the same log.
     """
-    meta, cause = fact.meta, Causation(fact.family, GENERATION, fact.partition, fact.meta.seq, n)
+    here, meta = Partition(fact.family, fact.partition), fact.meta
+    cause = Causation(fact.family, here.generation, fact.partition, meta.seq, n)
     who = (meta.actor, meta.command_id, meta.tick.n, meta.index)
-    command_id = derived_id(actor, n, family, key, fact.family, fact.key, *who)
+    command_id = derived_id(actor, n, there.family, key, fact.family, fact.key, *who)
     envelope = CommandMeta(command_id, actor, meta.correlation, None, meta.tick, cause)
     record = NewRecord(key.encode(), codec.encode(envelope, body), ((COMMAND_ID, command_id.encode()), *trace))
-    return Partition(family, partition_of(key, partitions)), record
+    return there, record
 
 
 def heard(
@@ -77,8 +75,8 @@ def heard(
 class Reactor:
     """Runs the policies of a deployment over facts, in the order in which they stand."""
 
-    def __init__(self, policies: Iterable[Policy], codec: Codec, partitions: Mapping[str, int]) -> None:
-        self._codec, self._partitions = codec, partitions
+    def __init__(self, policies: Iterable[Policy], codec: Codec, layout: Layout) -> None:
+        self._codec, self._layout = codec, layout
         self._by_fact: dict[tuple[str, type], list[Policy]] = {}
         for policy in policies:
             self._by_fact.setdefault((policy.source, policy.on), []).append(policy)
@@ -98,9 +96,8 @@ class Reactor:
             actor = f"{POLICY}{policy.name}"
             trace = traces.get(fact.meta.seq, ())
             for n, (key, body) in enumerate(policy.commands(fact)):
-                yield inside_command(
-                    self._codec, fact, actor, n, key, body, policy.target, self._partitions[policy.target], trace
-                )
+                there = self._layout.route(policy.target, key)
+                yield inside_command(self._codec, fact, actor, n, key, body, there, trace)
 
 
 class Reactors:

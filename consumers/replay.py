@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from consumers.chain import Chain
-from consumers.owner import MakeDecider
-from consumers.partition import EvolveFailed, Poison
+from consumers.failures import EvolveFailed, Poison
+from consumers.follow import MakeDecider, inherit
 from consumers.ports import CommandLog, EventLog, NewRecord, Partition, StoredRecord
 from consumers.reading import CHAIN, COMMAND_ID, SOURCE, between
 from schemas.codec import Codec
@@ -151,6 +151,7 @@ async def verify_decisions(
     """
     chain, broken, set_aside = await _surveyed(partition, codec, events)
     verifier = _Verifier(partition, make, codec, set_aside)
+    await inherit(verifier.decider, make, events)
     groups = _grouped(events, partition)
     group = await anext(groups, None)
     count = unanswered = 0

@@ -4,13 +4,14 @@ Bodies come from the log, the way there from `answers`. What a fact causes is co
 this release say which commands follow from it, and their ids are functions of the fact.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from consumers.answers import Answers, Place
 from consumers.calculate import WiredCalculation
 from consumers.causes import caused_in
+from consumers.layout import Layout
 from consumers.lookup import Entry, command_at, read, record_at
 from consumers.ports import CommandLog, EventLog, Partition
 from consumers.react import Reactor, inside_command
@@ -57,23 +58,19 @@ class Wish:
 
 
 class Why:
-    """Walks from a command to its consequences.
-
-    Args:
-        counts: family → number of partitions.
-    """
+    """Walks from a command to its consequences."""
 
     def __init__(
         self,
         events: EventLog,
         commands: CommandLog,
         codec: Codec,
-        counts: Mapping[str, int],
+        layout: Layout,
         answers: Answers,
         reactor: Reactor,
         calculations: Iterable[WiredCalculation],
     ) -> None:
-        self._events, self._commands, self._codec, self._counts = events, commands, codec, counts
+        self._events, self._commands, self._codec, self._layout = events, commands, codec, layout
         self._answers, self._reactor = answers, reactor
         self._calculations = {(w.calculation.family, w.calculation.on): w.calculation.name for w in calculations}
         self._left = MAX_COMMANDS
@@ -143,9 +140,8 @@ class Why:
         actor, n = f"{CALCULATION}{name}", 0
         while n < MAX_COMMANDS:
             # How many it proposes only the calculation knows. The id depends on the number, not on the body.
-            partition, record = inside_command(
-                self._codec, fact, actor, n, fact.key, Tick(0, 0), fact.family, self._counts[fact.family]
-            )
+            there = self._layout.route(fact.family, fact.key)
+            partition, record = inside_command(self._codec, fact, actor, n, fact.key, Tick(0, 0), there)
             command_id = self._codec.decode(record.value)[0].command_id
             if n and not await self._answers.of(command_id, actor) and not await self._answers.waiting(command_id):
                 break
@@ -157,7 +153,8 @@ class Why:
         chain = list[Entry]()
         while len(chain) < MAX_RECORDS and not entry.unreadable and entry.fact.meta.causation is not None:
             cause = entry.fact.meta.causation
-            above = await self._entry(caused_in(cause), cause.seq) if caused_in(cause).family in self._counts else None
+            there = caused_in(cause)
+            above = await self._entry(there, cause.seq) if there in self._layout.partitions else None
             if above is None:
                 break
             chain.append(above)

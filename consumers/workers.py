@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from consumers.failures import ChainBroken, FactNotEvolved
 from consumers.limits import FIRST_PAUSE_S, LONGEST_PAUSE_S, STOP_S
 from consumers.newer import NewerSchemas
-from consumers.partition import ChainBroken, FactNotEvolved
-from consumers.ports import CommandLog, EventLog, Group, LogUnavailable, Partition
+from consumers.ports import CommandLog, EventLog, Group, LogDiffers, LogUnavailable, Partition
 from consumers.report import LAG, LAG_TICKS, RETRIES, Condition, Report
 from schemas.codec import UndecodableRecord, UnknownSchema
 
@@ -29,8 +29,8 @@ class NeedsOperator(RuntimeError):
     """What goes on only after somebody has looked; the message says at what."""
 
 
-FATAL: Final = (ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord, NeedsOperator)
-"""The record is not what was written, or newer than this release: trying again changes nothing."""
+FATAL: Final = (ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord, LogDiffers, NeedsOperator)
+"""The record is not what was written, newer than this release, or another log's: trying again changes nothing."""
 
 _LOOK_S: Final = 1.0
 _LAG_S: Final = 5.0

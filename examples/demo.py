@@ -8,7 +8,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from consumers.layout import Counts
 from examples import account, story
 from examples.day import Day
 from examples.names import invented_name
@@ -55,7 +56,7 @@ async def introduce(vault: Vault, parties: Sequence[str]) -> None:
             await vault.put(party, PersonalData(name=invented_name(party)))
 
 
-async def prove(places: Servers, partitions: int | Mapping[str, int] = 1) -> tuple[dict[str, bool], bool, list[str]]:
+async def prove(places: Servers, partitions: int | Counts = 1) -> tuple[dict[str, bool], bool, list[str]]:
     """Both proofs by an `App` that wrote nothing: what holds, whether the chain does, and what does not."""
     app = App(places.backend(), places.dsn, places.deployment, partitions)
     try:

@@ -41,14 +41,11 @@ class Outside:
 
     def __init__(self, app: App, events: EventLog, commands: CommandLog) -> None:
         self._app, self._events, self._commands = app, events, commands
-        self._partitions = app.partitions
-        self._clock = Clock(commands, app.codec, app.partitions)
+        self._partitions = app.layout.current
+        self._clock = Clock(commands, app.codec, self._partitions)
         self._now = Moment(0, 0)
         self._answered: dict[Partition, tuple[int, int]] = {}
-        counts: dict[str, int] = {}
-        for partition in app.partitions:
-            counts[partition.family] = counts.get(partition.family, 0) + 1
-        self._door = Door(app.codec, counts, lambda: self._now, machine_time_us)
+        self._door = Door(app.codec, app.layout, lambda: self._now, machine_time_us)
         self._calculating = {wired.calculation.family for wired in CALCULATIONS}
 
     async def passed(self) -> int:
@@ -142,7 +139,7 @@ async def live(outside: Outside, day: Day, free_s: float | None, say: Any) -> No
 
 async def _run(places: Servers, settings: Settings, day: Day, free_s: float | None, say: Any) -> dict[str, Any]:
     backend = places.backend()
-    app = App(backend, places.dsn, places.deployment, settings.partition_counts())
+    app = App(backend, places.dsn, places.deployment, settings.layout().families)
     try:
         while True:
             try:
@@ -155,7 +152,7 @@ async def _run(places: Servers, settings: Settings, day: Day, free_s: float | No
         found = await account.gather(app)
     finally:
         await app.close()
-    proofs, chain, problems = await prove(places, settings.partition_counts())
+    proofs, chain, problems = await prove(places, settings.layout().families)
     for problem in problems:
         say(problem)
     return found | {"verified": proofs, "chain": chain}

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from consumers.limits import DAY_US, WINDOW_US
-from gateways import cli_log, cli_partition, cli_run, cli_transfer
+from gateways import cli_log, cli_partition, cli_run, cli_topics, cli_transfer
 from gateways.app import App
 from gateways.cli_dead import dead_commands
 from gateways.door import DoorCommand
@@ -25,7 +25,7 @@ app.add_typer(dead_commands, name="dead")
 app.add_typer(cli_partition.app, name="partition")
 app.command("up")(cli_run.up)
 app.command("run")(cli_run.run)
-app.command("topics")(cli_run.topics)
+app.add_typer(cli_topics.app, name="topics")
 app.command("why")(cli_log.why)
 app.command("log")(cli_log.log)
 app.command("history")(cli_log.history_of)

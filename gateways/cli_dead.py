@@ -100,7 +100,7 @@ def retry_dead(place: Place, seq: Seq, data: Data = None, kafka: Kafka = False) 
 
 
 def _dead(made: App) -> DeadCommands:
-    return DeadCommands(made.backend.events, made.backend.commands, made.codec, made.counts, answers_of(made))
+    return DeadCommands(made.backend.events, made.backend.commands, made.codec, made.layout, answers_of(made))
 
 
 async def _at(made: App, place: str, seq: int) -> Dead | None:
@@ -117,8 +117,8 @@ async def _at(made: App, place: str, seq: int) -> Dead | None:
 async def _sendable(made: App, sent: ToDoor | ToLog) -> tuple[Partition, NewRecord]:
     if isinstance(sent, ToLog):
         return sent.partition, sent.record
-    now = await last_tick(made.partitions, made.codec, made.backend.events, made.backend.commands)
-    door = Door(made.codec, made.counts, lambda: now)
+    now = await last_tick(made.layout.partitions, made.codec, made.backend.events, made.backend.commands)
+    door = Door(made.codec, made.layout, lambda: now)
     [admitted] = door.admit([DoorCommand(sent.family, sent.key, sent.actor, sent.command_id, sent.body)])
     return admitted
 

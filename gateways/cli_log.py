@@ -23,7 +23,6 @@ from gateways.terminal import Data, Json, Kafka, Opened, complain, console, on, 
 from gateways.wish_tree import wish_tree
 from schemas.catalog import FAMILIES
 from schemas.envelope import FactMeta
-from schemas.partition import partition_of
 
 Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=1_000_000)]
 Family = Annotated[str, typer.Argument(help=f"One of: {', '.join(FAMILIES)}.")]
@@ -41,7 +40,7 @@ def partitions_of(made: App, place: str) -> list[Partition]:
     """
     named = _PLACE.fullmatch(place)
     family, number = named.groups() if named is not None else (None, None)
-    found = [p for p in made.partitions if p.family == family and number in (None, str(p.number))]
+    found = [p for p in made.layout.partitions if p.family == family and number in (None, str(p.number))]
     if not found:
         raise typer.BadParameter(f"no {place!r}: expected a family or family/number, of {', '.join(FAMILIES)}")
     return found
@@ -50,7 +49,7 @@ def partitions_of(made: App, place: str) -> list[Partition]:
 def answers_of(made: App) -> Answers:
     """Where the records of commands stand."""
     backend = made.backend
-    return Answers(made.views, made.views.reached, backend.events, backend.commands, made.codec, made.partitions)
+    return Answers(made.views, made.views.reached, backend.events, backend.commands, made.codec, made.layout.partitions)
 
 
 def why(
@@ -63,8 +62,8 @@ def why(
 
     async def tell(made: App) -> bool:
         backend = made.backend
-        reactor = Reactor(POLICIES, made.codec, made.counts)
-        walk = Why(backend.events, backend.commands, made.codec, made.counts, answers_of(made), reactor, CALCULATIONS)
+        reactor = Reactor(POLICIES, made.codec, made.layout)
+        walk = Why(backend.events, backend.commands, made.codec, made.layout, answers_of(made), reactor, CALCULATIONS)
         found = await walk.tell(command_id, actor)
         if not found:
             by = f" by {actor}" if actor is not None else ""
@@ -112,9 +111,9 @@ def history_of(
     """Prints the facts of one key, in order."""
 
     async def show(made: App) -> bool:
-        partition = _of_key(made, family, key)
+        homes = _of_key(made, family, key)
         rows, more = list[dict[str, Any]](), False
-        async for entry in history(made.backend.events, made.codec, partition, key):
+        async for entry in history(made.backend.events, made.codec, homes, key):
             more = len(rows) == limit
             if more:
                 break
@@ -137,8 +136,8 @@ def state(
     """Prints the state of a key, made again from its facts."""
 
     async def show(made: App) -> bool:
-        partition = _of_key(made, family, key)
-        made_again = await state_of(made.backend.events, made.codec, DECIDERS[family], partition, key, at)
+        homes = _of_key(made, family, key)
+        made_again = await state_of(made.backend.events, made.codec, DECIDERS[family], homes, key, at)
         as_of = "now" if at is None else f"cut-off tick {at}"
         last = made_again.last
         stands = (
@@ -153,10 +152,10 @@ def state(
     on(data, kafka, show, Opened.LOGS)
 
 
-def _of_key(made: App, family: str, key: str) -> Partition:
-    if family not in made.counts:
-        raise typer.BadParameter(f"no family {family!r}: expected one of {', '.join(made.counts)}")
-    return Partition(family, partition_of(key, made.counts[family]))
+def _of_key(made: App, family: str, key: str) -> tuple[Partition, ...]:
+    if family not in made.layout.families:
+        raise typer.BadParameter(f"no family {family!r}: expected one of {', '.join(made.layout.families)}")
+    return made.layout.lineage(family, key)
 
 
 def _records(made: App, partition: Partition, seq: int, runtime: bool) -> AsyncIterator[Entry]:

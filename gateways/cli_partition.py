@@ -124,13 +124,15 @@ def _deployment(settings: Settings, folder: Path, kafka: bool) -> str:
 
 
 def _all(settings: Settings) -> set[Partition]:
-    return {Partition(family, n) for family, count in settings.partition_counts().items() for n in range(count)}
+    return set(settings.layout().current)
 
 
 def _partition(text: str, settings: Settings) -> Partition:
     family, _, number = text.partition("/")
-    counts = settings.partition_counts()
-    if family not in counts or not number.isdecimal() or int(number) >= counts[family]:
-        most = f"{family}/0 to {family}/{counts[family] - 1}" if family in counts else f"one of {', '.join(counts)}"
-        raise typer.BadParameter(f"expected FAMILY/N, here {most}, found {text!r}")
-    return Partition(family, int(number))
+    layout = settings.layout()
+    known = layout.of_family(family) if family in layout.families else ()
+    found = [partition for partition in known if str(partition.number) == number]
+    if not found:
+        there = [f"{family}/{partition.number}" for partition in known] or layout.families
+        raise typer.BadParameter(f"expected FAMILY/N, one of {', '.join(there)}, found {text!r}")
+    return found[0]

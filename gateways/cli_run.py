@@ -8,15 +8,15 @@ import typer
 from consumers.limits import OwnerLimits
 from consumers.ports import LogDiffers
 from gateways.app import deployment_of
-from gateways.app.processes import serve, topics_of
+from gateways.app.processes import serve
 from gateways.parent import end_with_parent
 from gateways.roles import ROLES, Choices
 from gateways.running import AlreadyRuns
-from gateways.servers import Servers, servers
+from gateways.servers import servers
 from gateways.settings import InvalidSettings, Settings
 from gateways.supervise import CONFIGURATION
 from gateways.supervise import up as run_all
-from gateways.terminal import SAID, Data, Json, Kafka, complain, ends, print_rows, settings_of
+from gateways.terminal import SAID, Data, Kafka, complain, settings_of
 
 RoleName = Literal["decide", "react", "project", "calculate", "clock"]
 Families = Annotated[list[str] | None, typer.Option("--family", help="Only this family (again for more).")]
@@ -40,7 +40,7 @@ def run(
         settings, folder = settings_of(data)
         choices = choices_of(settings, tuple(family or settings.families), standby or settings.standby)
         with servers(folder, kafka, settings) as places:
-            made = deployment_of(places.deployment, settings.partition_counts())
+            made = deployment_of(places.deployment, settings.layout().families)
             asyncio.run(serve(role, places.backend(), places.dsn, made, settings, choices, folder, parent))
     except (LogDiffers, InvalidSettings) as failure:
         complain(failure)
@@ -63,40 +63,6 @@ def up(data: Data = None, kafka: Kafka = False, without: Without = None) -> None
         complain(failure)
         raise typer.Exit(1) from None
     raise typer.Exit(code)
-
-
-def topics(
-    data: Data = None,
-    show: Annotated[bool, typer.Option("--show", help="Only show what there is and what is wanted.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Makes the deployment's topics on Kafka, or says why one that exists is refused; once more changes nothing."""
-
-    async def work(places: Servers, settings: Settings) -> bool:
-        assert places.bootstrap is not None
-        deployment = deployment_of(places.deployment, settings.partition_counts())
-        at, counts = topics_of(places.bootstrap, deployment, places.copies), deployment.counts
-        made = [] if show else await at.create(counts)
-        states = await at.describe(counts)
-        rows = [
-            {
-                "topic": state.topic.name,
-                "partitions": f"{state.partitions} of {state.topic.partitions}",
-                "copies": state.copies,
-                "made now": state.topic.name in made,
-                "differs": "; ".join(state.differences),
-            }
-            for state in states
-        ]
-        print_rows("topics", rows, as_json)
-        return not any(row["differs"] for row in rows)
-
-    def found() -> bool:
-        settings, folder = settings_of(data)
-        with servers(folder, True, settings) as places:
-            return asyncio.run(work(places, settings))
-
-    ends(found)
 
 
 def choices_of(settings: Settings, families: tuple[str, ...], standby: bool) -> Choices:

@@ -1,7 +1,7 @@
 """`gridbook export|import|copy`: a whole log to files, from files, and between the embedded log and Kafka."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from consumers.extent import Plan
+from consumers.layout import Layout
 from gateways.app import deployment_of
 from gateways.servers import Servers, deployment_name
 from gateways.terminal import Data, Kafka, console, ends, reached, settings_of
@@ -27,8 +28,8 @@ def export(
 ) -> None:
     """Writes the whole log and the encrypted personal data into a folder, also while the deployment runs."""
 
-    async def run(places: Servers, counts: Mapping[str, int]) -> None:
-        plan, sha256, people = await write_archive(_side(places, counts), places.dsn, folder, not without_vault)
+    async def run(places: Servers, layout: Layout) -> None:
+        plan, sha256, people = await write_archive(_side(places, layout), places.dsn, folder, not without_vault)
         _say(f"exported {_size(plan)} to {folder}; SHA-256 of its manifest {sha256}")
         if people is not None:
             _say(f"{people} people, encrypted; the master key is not there but in {places.vault_key}: keep it apart")
@@ -44,8 +45,8 @@ def import_log(
 ) -> None:
     """Fills an empty deployment with an archive; an interrupted import goes on when it is begun again."""
 
-    async def run(places: Servers, counts: Mapping[str, int]) -> None:
-        there, key = _side(places, counts), places.vault_key
+    async def run(places: Servers, layout: Layout) -> None:
+        there, key = _side(places, layout), places.vault_key
         plan, people = await read_archive(folder, there, places.dsn, key, not without_vault)
         _say(f"imported {_size(plan)} from {folder}; {_VERIFY}")
         if people is not None:
@@ -60,9 +61,9 @@ def copy_log(
 ) -> None:
     """Copies the data folder's embedded log to its empty deployment on Kafka, or back."""
 
-    async def run(places: Servers, counts: Mapping[str, int]) -> None:
-        embedded = _side(replace(places, bootstrap=None, deployment=_embedded_name(data)), counts)
-        on_kafka = _side(places, counts)
+    async def run(places: Servers, layout: Layout) -> None:
+        embedded = _side(replace(places, bootstrap=None, deployment=_embedded_name(data)), layout)
+        on_kafka = _side(places, layout)
         here, there = (embedded, on_kafka) if to == "kafka" else (on_kafka, embedded)
         plan = await copy_between(here, there, places.dsn)
         _say(f"copied {_size(plan)} of {here.deployment.name} to {there.deployment.name}; {_VERIFY}")
@@ -70,8 +71,8 @@ def copy_log(
     _on_servers(data, True, run)
 
 
-def _side(places: Servers, counts: Mapping[str, int]) -> Side:
-    return Side(deployment_of(places.deployment, counts), places.backend())
+def _side(places: Servers, layout: Layout) -> Side:
+    return Side(deployment_of(places.deployment, layout.families), places.backend())
 
 
 def _embedded_name(data: Path | None) -> str:
@@ -79,15 +80,15 @@ def _embedded_name(data: Path | None) -> str:
     return settings.deployment or deployment_name(folder)
 
 
-def _on_servers(data: Path | None, kafka: bool, work: Callable[[Servers, Mapping[str, int]], Awaitable[None]]) -> None:
-    async def run(places: Servers, counts: Mapping[str, int]) -> bool:
-        await work(places, counts)
+def _on_servers(data: Path | None, kafka: bool, work: Callable[[Servers, Layout], Awaitable[None]]) -> None:
+    async def run(places: Servers, layout: Layout) -> bool:
+        await work(places, layout)
         return True
 
     def found() -> bool:
         settings, folder = settings_of(data)
         with reached(settings, folder, kafka) as places:
-            return asyncio.run(run(places, settings.partition_counts()))
+            return asyncio.run(run(places, settings.layout()))
 
     ends(found)
 

@@ -1,6 +1,6 @@
 """The door for commands: validates, stamps, chooses the partition. What fails here never reaches the log."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypeAliasType
 
+from consumers.layout import Layout
 from consumers.limits import MAX_RECORD_BYTES, VALIDITY_US
 from consumers.ports import Headers, NewRecord, Partition
 from consumers.reading import COMMAND_ID, SENT
@@ -16,7 +17,6 @@ from schemas.catalog import all_messages
 from schemas.codec import Codec
 from schemas.envelope import CommandMeta, Moment
 from schemas.message import Kind
-from schemas.partition import partition_of
 from schemas.shape import InvalidMessage, shape_of
 from schemas.values import Id
 
@@ -48,7 +48,7 @@ class Door:
 
     Args:
         codec: bytes and messages.
-        partitions: family → number of partitions.
+        layout: the deployment's partitions.
         time: the last tick that the door has read; a door knows no other time.
         now: the machine's time (UTC µs), to measure how long answers take; nothing is decided by it.
     """
@@ -56,12 +56,12 @@ class Door:
     def __init__(
         self,
         codec: Codec,
-        partitions: Mapping[str, int],
+        layout: Layout,
         time: Callable[[], Moment],
         now: Callable[[], int] | None = None,
     ) -> None:
-        self._codec, self._partitions, self._time, self._now = codec, partitions, time, now
-        commands = [m for m in all_messages() if m.kind is Kind.COMMAND and m.family in partitions]
+        self._codec, self._layout, self._time, self._now = codec, layout, time, now
+        commands = [m for m in all_messages() if m.kind is Kind.COMMAND and m.family in layout.families]
         self._families = {m.cls: m.family for m in commands}
         self._classes = {f"{m.family}.{m.cls.__name__}": m.cls for m in commands}
 
@@ -74,7 +74,7 @@ class Door:
         name = f"{family}.{command}"
         cls = self._classes.get(name)
         if cls is None:
-            known = [known for known in self._classes if known.startswith(f"{family}.")] or self._partitions
+            known = [known for known in self._classes if known.startswith(f"{family}.")] or self._layout.families
             raise _invalid("command", f"expected one of {', '.join(sorted(known))}", name)
         try:
             return _strict(cls).validate_json(payload, strict=True)
@@ -113,9 +113,8 @@ class Door:
             raise _invalid(f"{name}: {error.path}", f"expected {error.expected}", error.found) from error
         if len(value) > MAX_RECORD_BYTES:
             raise _invalid(name, f"expected at most {MAX_RECORD_BYTES} bytes", len(value))
-        partition = Partition(command.family, partition_of(command.key, self._partitions[command.family]))
         headers = ((COMMAND_ID, command.command_id.encode()), *trace)
-        return partition, NewRecord(command.key.encode(), value, headers)
+        return self._layout.route(command.family, command.key), NewRecord(command.key.encode(), value, headers)
 
 
 @cache

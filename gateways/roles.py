@@ -93,11 +93,11 @@ def machine_time_us() -> int:
 def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wired: Sequence[WiredCalculation]) -> Role:
     """The loop of a role over the chosen families."""
     events, commands, group, report, newer = pipes.events, pipes.commands, pipes.group, pipes.report, pipes.newer
-    codec, counts = deployment.codec, deployment.counts
-    mine = of_families(deployment.partitions, choices.families)
+    codec, layout = deployment.codec, deployment.layout
+    mine = of_families(layout.partitions, choices.families)
     if role == "decide":
         return Deciders(
-            mine,
+            of_families(layout.current, choices.families),
             deployment.decider,
             events,
             commands,
@@ -111,17 +111,19 @@ def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wire
         )
     if role == "react":
         return Reactors(
-            mine, Reactor(POLICIES, codec, counts), codec, events, commands, group, pipes.views, report, newer
+            mine, Reactor(POLICIES, codec, layout), codec, events, commands, group, pipes.views, report, newer
         )
     if role == "project":
-        return Projectors(mine, VIEWS, EVERYWHERE, pipes.views, codec, events, group, report, machine_time_us, newer)
+        return Projectors(
+            mine, layout, VIEWS, EVERYWHERE, pipes.views, codec, events, group, report, machine_time_us, newer
+        )
     if role == "calculate":
         return Calculators(
-            mine, wired, codec, counts, events, commands, group, pipes.views, report, newer, choices.note_every_s
+            mine, wired, codec, layout, events, commands, group, pipes.views, report, newer, choices.note_every_s
         )
     assert role == "clock", f"no role {role}"
     return Clocks(
-        deployment.partitions,
+        layout,
         codec,
         events,
         commands,

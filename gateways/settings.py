@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from consumers.layout import Layout
 from consumers.limits import (
     APPEND_DEADLINE_S,
     HINT_EVERY_S,
@@ -23,6 +24,7 @@ from consumers.limits import (
     SNAPSHOT_EVERY,
 )
 from schemas.catalog import FAMILIES
+from schemas.values import MAX_PARTITIONS
 
 PREFIX: Final = "GRIDBOOK_"
 PARENT: Final = "GRIDBOOK_PARENT"
@@ -30,10 +32,10 @@ PARENT: Final = "GRIDBOOK_PARENT"
 
 _FREQUENT: Final = {"market": 1, "programme": 1}
 
-_MOST_PARTITIONS: Final = 1_024
 _MOST_TICKS: Final = 86_400
 
 PerFamily = Annotated[dict[str, int], NoDecode]
+Generations = Annotated[dict[str, tuple[int, ...]], NoDecode]
 
 
 class InvalidSettings(ValueError):
@@ -71,9 +73,11 @@ class Settings(BaseSettings):
     families: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Families that this process works on, as `market,meter`. Empty: all."
     )
-    partitions: int = Field(1, ge=1, le=_MOST_PARTITIONS, description="Partitions a family; part of the record.")
-    family_partitions: PerFamily = Field(
-        {}, description="Other numbers of partitions for some families, as `market=8,meter=16`; part of the record."
+    partitions: int = Field(1, ge=1, le=MAX_PARTITIONS, description="Partitions a family; part of the record.")
+    family_partitions: Generations = Field(
+        {},
+        description="Other numbers of partitions for some families, as `market=8,meter=4+16`; part of the record."
+        " `4+16`: it began with 4, and `gridbook topics grow` gave it 16.",
     )
     replication_factor: int = Field(3, ge=1, le=16, description="Copies of a topic. A local broker keeps 1.")
     min_insync_replicas: int = Field(
@@ -142,19 +146,31 @@ class Settings(BaseSettings):
     def _known(cls, families: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_family(name) for name in families)
 
-    @field_validator("family_partitions", "family_tick_every", mode="before")
+    @field_validator("family_partitions", mode="before")
+    @classmethod
+    def _generations(cls, given: Any) -> Any:
+        return dict(_pair(text) for text in _listed(given)) if isinstance(given, str) else given
+
+    @field_validator("family_tick_every", mode="before")
     @classmethod
     def _pairs(cls, given: Any) -> Any:
-        return dict(_pair(text) for text in _listed(given)) if isinstance(given, str) else given
+        if not isinstance(given, str):
+            return given
+        pairs = [(family, numbers, text) for text in _listed(given) for family, numbers in [_pair(text)]]
+        for _, numbers, text in pairs:
+            if len(numbers) > 1:
+                raise ValueError(f"expected one number, found {text!r}")
+        return {family: numbers[0] for family, numbers, _ in pairs}
 
     @field_validator("family_partitions", "family_tick_every")
     @classmethod
-    def _numbers(cls, given: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        most = _MOST_PARTITIONS if info.field_name == "family_partitions" else _MOST_TICKS
-        for family, number in given.items():
-            if not 1 <= number <= most:
-                raise ValueError(f"expected 1 to {most} for {_family(family)}, found {number}")
-        return {_family(name): number for name, number in given.items()}
+    def _numbers(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        most = MAX_PARTITIONS if info.field_name == "family_partitions" else _MOST_TICKS
+        for family, numbers in given.items():
+            for number in numbers if isinstance(numbers, tuple) else (numbers,):
+                if not 1 <= number <= most:
+                    raise ValueError(f"expected 1 to {most} for {_family(family)}, found {number}")
+        return {_family(name): numbers for name, numbers in given.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -168,9 +184,9 @@ class Settings(BaseSettings):
             raise ValueError("; ".join(sentences))
         return self
 
-    def partition_counts(self) -> dict[str, int]:
-        """Family → number of partitions, of all families."""
-        return dict.fromkeys(FAMILIES, self.partitions) | self.family_partitions
+    def layout(self) -> Layout:
+        """The partitions of all families."""
+        return Layout(dict.fromkeys(FAMILIES, (self.partitions,)) | self.family_partitions)
 
     def tick_multiples(self) -> dict[str, int]:
         """Family → it gets every so many-th tick, of all families."""
@@ -244,11 +260,12 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _pair(text: str) -> tuple[str, int]:
-    family, equals, number = text.partition("=")
-    if not equals or not number.strip().isascii() or not number.strip().isdecimal():
+def _pair(text: str) -> tuple[str, tuple[int, ...]]:
+    family, equals, numbers = text.partition("=")
+    each = [number.strip() for number in numbers.split("+")]
+    if not equals or not all(number.isascii() and number.isdecimal() for number in each):
         raise ValueError(f"expected family=number,family=number, found {text!r}")
-    return family.strip(), int(number)
+    return family.strip(), tuple(map(int, each))
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

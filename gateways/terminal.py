@@ -82,7 +82,7 @@ def on(data: Path | None, kafka: bool, work: Callable[[App], Awaitable[bool]], o
 
     async def run(settings: Settings, folder: Path) -> bool:
         with reached(settings, folder, kafka) as places:
-            made = App(places.backend(), places.dsn, places.deployment, settings.partition_counts())
+            made = App(places.backend(), places.dsn, places.deployment, settings.layout().families)
             try:
                 await (made.open_logs() if opened is Opened.LOGS else made.open())
                 return await work(made)

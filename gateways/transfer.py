@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.extent import Plan, Source, survey
+from consumers.layout import Layout
 from consumers.transfer import TransferRefused, copy
 from gateways.app import (
     demand_whole,
@@ -76,7 +77,7 @@ async def read_archive(
         VaultUnavailable: the people do not fit to the vault as it is.
     """
     archive = await asyncio.to_thread(open_archive, folder)
-    _demand_counts(archive.plan, there.deployment.counts)
+    _demand_counts(archive.plan, there.deployment.layout)
     people = await asyncio.to_thread(archive.people) if vault else []
     if people and not await asyncio.to_thread(vault_key.exists):
         # One would be made, and would open nobody.
@@ -125,7 +126,7 @@ async def _planned(here: Side) -> tuple[Source, Plan, dict[int, dict[str, Any]]]
     except (ClashingSchema, ValueError) as error:
         raise TransferRefused(f"the schemas of {here.deployment.name} are not this release's: {error}") from error
     source = Source(here.backend.events, here.backend.commands)
-    return source, await survey(source, codec, here.deployment.partitions), on_the_log | release_ledger()
+    return source, await survey(source, codec, here.deployment.layout.partitions), on_the_log | release_ledger()
 
 
 async def _prepare(there: Side, dsn: str, ledger: Mapping[int, Mapping[str, Any]]) -> None:
@@ -151,12 +152,13 @@ async def _demand_rest(there: Side, dsn: str) -> None:
         await board.close()
 
 
-def _demand_counts(plan: Plan, counts: Mapping[str, int]) -> None:
-    if unknown := plan.counts.keys() - counts.keys():
+def _demand_counts(plan: Plan, layout: Layout) -> None:
+    counts = plan.layout.families
+    if unknown := counts.keys() - layout.families.keys():
         raise TransferRefused(f"the archive has families that this release does not know: {', '.join(sorted(unknown))}")
-    differing = {family: n for family, n in plan.counts.items() if counts.get(family) != n}
+    differing = {family: numbers for family, numbers in counts.items() if layout.families[family] != numbers}
     if differing:
-        wanted = ",".join(f"{family}={n}" for family, n in differing.items())
+        wanted = ",".join(f"{family}={'+'.join(map(str, numbers))}" for family, numbers in differing.items())
         raise TransferRefused(
             "the archive has other numbers of partitions than this deployment, and they are part of the record: set"
             f" GRIDBOOK_FAMILY_PARTITIONS={wanted}"
@@ -169,7 +171,7 @@ async def _opened(side: Side, *, create: bool = False) -> AsyncIterator[None]:
     try:
         await side.backend.start()
         if create:
-            partitions = side.deployment.partitions
+            partitions = side.deployment.layout.partitions
             await asyncio.gather(side.backend.events.create(partitions), side.backend.commands.create(partitions))
         yield
     finally:

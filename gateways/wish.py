@@ -31,8 +31,8 @@ async def wish(
         NoAnswerYet: see there.
     """
     codec = deployment.codec
-    now = await last_tick(deployment.partitions, codec, events, commands)
-    door = Door(codec, deployment.counts, lambda: now, machine_time_us)
+    now = await last_tick(deployment.layout.partitions, codec, events, commands)
+    door = Door(codec, deployment.layout, lambda: now, machine_time_us)
     [(partition, record)] = door.admit([command])
     position = await events.end(partition)
     await commands.send([(partition, record)], SEND_DEADLINE_S)

@@ -31,6 +31,7 @@ COUNTS: Final = frozenset(
         "first_interval",
         "generation",
         "partition",
+        "partitions",
         "logic",
         "tick",
         "cutoff_tick",

@@ -57,6 +57,10 @@ TimeUs = Annotated[int, Ge(0), Le(_MAX_TIME_US)]
 
 Minutes = Annotated[int, Ge(1), Le(1440)]
 TickNumber = Annotated[int, Ge(0), Le(INT64_MAX)]
+MAX_PARTITIONS = 1_000
+PartitionCount = Annotated[int, Ge(1), Le(MAX_PARTITIONS)]
+"""Of one generation of a family."""
+
 Sequence = Annotated[int, Ge(0), Le(INT64_MAX)]
 
 PRICED_AS_IMBALANCE = "imbalance"

@@ -10,10 +10,12 @@ from typing import Any
 
 from consumers.calculate import Calculator, WiredCalculation
 from consumers.drive import LockStep
+from consumers.failures import ChainBroken, FactNotEvolved, Poison
+from consumers.layout import Counts, demand_generation
 from consumers.newer import NewerSchemas
 from consumers.owner import PartitionOwner
-from consumers.partition import ChainBroken, FactNotEvolved, PartitionDecider, Poison
-from consumers.ports import LogUnavailable, Partition
+from consumers.partition import PartitionDecider
+from consumers.ports import LogUnavailable, Partition, Snapshots
 from consumers.project import Projector, Reached
 from consumers.react import Reactor
 from consumers.replay import Verdict, verify_decisions
@@ -153,7 +155,7 @@ FAILURES: tuple[type[Exception], ...] = (
 """What the log and the pipes may say: each message is a sentence for people."""
 
 
-def deployment_of(name: str, partitions: int | Mapping[str, int]) -> Deployment:
+def deployment_of(name: str, partitions: int | Counts) -> Deployment:
     """A deployment of this release's messages and rules.
 
     Raises:
@@ -161,6 +163,21 @@ def deployment_of(name: str, partitions: int | Mapping[str, int]) -> Deployment:
     """
     use_pinned_time_zones()
     return Deployment.of(checked(name), load_codec(), partitions)
+
+
+async def open_log(deployment: Deployment, backend: Backend, growing: bool = False) -> None:
+    """Makes the deployment's partitions exist, and looks whether they are the log's (unless a family is growing).
+
+    Raises:
+        LogDiffers: they are not.
+        LogUnavailable: the log does not answer.
+    """
+    layout = deployment.layout
+    for generation in range(1, layout.generations + 1):
+        partitions = layout.of_generation(generation)
+        await asyncio.gather(backend.events.create(partitions), backend.commands.create(partitions))
+        if not growing:
+            await demand_generation(layout, generation, deployment.codec, backend.events)
 
 
 def views_of(dsn: str, schema: str, kind: type[PostgresViews] = PostgresViews) -> PostgresViews:
@@ -182,38 +199,42 @@ class App:
         dsn: PostgreSQL, for the views.
         deployment: its name; the views live in the schema of this name.
         partitions: partitions a family, or family → partitions.
+        snapshots: where restoring may begin and where memory is saved.
     """
 
-    def __init__(self, backend: Backend, dsn: str, deployment: str, partitions: int | Mapping[str, int] = 1) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        dsn: str,
+        deployment: str,
+        partitions: int | Counts = 1,
+        snapshots: Snapshots | None = None,
+    ) -> None:
         self._backend, self._dsn = backend, dsn
         self._deployment = deployment_of(deployment, partitions)
         self.codec: Codec = self._deployment.codec
         self._newer = NewerSchemas(self.codec, backend.schemas, load_ledger(), Silent())
-        self.partitions = self._deployment.partitions
+        self.layout = self._deployment.layout
         self.views = self._store(deployment)
-        counts = self._deployment.counts
-        owners = [PartitionOwner(p, self._decider, backend.events, backend.commands) for p in self.partitions]
+        layout = self.layout
+        owners = [PartitionOwner(p, self._decider, backend.events, backend.commands, snapshots) for p in layout.current]
         self.drive = LockStep(
             owners,
             backend.events,
             backend.commands,
             self.codec,
-            Reactor(POLICIES, self.codec, counts),
+            Reactor(POLICIES, self.codec, layout),
             Projector(VIEWS, EVERYWHERE, self.views),
-            Calculator(CALCULATIONS, self.codec, counts, self.views),
+            Calculator(CALCULATIONS, self.codec, layout, self.views),
             self.views,
+            layout.ended,
         )
-        self.door = Door(self.codec, counts, lambda: self.drive.time)
+        self.door = Door(self.codec, layout, lambda: self.drive.time)
 
     @property
     def backend(self) -> Backend:
         """The logs."""
         return self._backend
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Family → number of partitions."""
-        return self._deployment.counts
 
     def _store(self, schema: str) -> PostgresViews:
         return views_of(self._dsn, schema)
@@ -221,9 +242,13 @@ class App:
     def _decider(self, partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
         return self._deployment.decider(partition, set_aside)
 
-    async def start(self) -> None:
-        """Makes logs and views exist, claims every partition, catches up."""
-        await self._open_logs()
+    async def start(self, growing: bool = False) -> None:
+        """Makes logs and views exist, claims every partition, catches up.
+
+        Args:
+            growing: a family may have ended some of its partitions and not yet all.
+        """
+        await self._open_logs(growing)
         await self.begin()
 
     async def begin(self) -> None:
@@ -249,12 +274,10 @@ class App:
         """
         await self._open_logs()
 
-    async def _open_logs(self) -> None:
+    async def _open_logs(self, growing: bool = False) -> None:
         await demand_whole(self._dsn, self._deployment.name)
         await self._backend.start()
-        await asyncio.gather(
-            self._backend.events.create(self.partitions), self._backend.commands.create(self.partitions)
-        )
+        await open_log(self._deployment, self._backend, growing)
         await self._newer.learn()
 
     async def runs_elsewhere(self) -> bool:
@@ -290,7 +313,7 @@ class App:
                 self._backend.events,
                 self._backend.commands,
             )
-            for p in self.partitions
+            for p in self.layout.partitions
         ]
 
     async def verify_projections(self) -> dict[str, tuple[str, str]]:
@@ -303,7 +326,7 @@ class App:
         await rebuilt.start()
         try:
             projector, reached = Projector(VIEWS, EVERYWHERE, rebuilt), await self.views.reached()
-            for partition, live_at in reached.items():
+            for partition, live_at in sorted(reached.items(), key=lambda one: one[0].number):
                 await projector.catch_up(partition, live_at.position, self._backend.events, self.codec)
             live, again = await self.views.checksums(), await rebuilt.checksums()
         finally:
@@ -314,7 +337,7 @@ class App:
 
     async def _not_projected(self, reached: Mapping[Partition, Reached]) -> dict[str, tuple[str, str]]:
         behind = dict[str, tuple[str, str]]()
-        for p in self.partitions:
+        for p in self.layout.partitions:
             position = reached[p].position if p in reached else 0
             if (await self._backend.events.read(p, position, 1)).records:
                 behind[f"{p.family}/{p.number}"] = (f"projected to position {position}", "the log goes on")

@@ -9,7 +9,7 @@ from typing import Final
 
 from consumers.newer import NewerSchemas
 from consumers.report import Report
-from gateways.app import CALCULATIONS, demand_whole, views_of
+from gateways.app import CALCULATIONS, demand_whole, open_log, views_of
 from gateways.app.backends import Backend
 from gateways.deployment import Deployment
 from gateways.parent import Parent
@@ -35,7 +35,7 @@ def pipes_of(role: str, backend: Backend, dsn: str, deployment: Deployment, snap
     async def connect() -> None:
         await demand_whole(dsn, deployment.name)
         await backend.start()
-        await asyncio.gather(events.create(deployment.partitions), commands.create(deployment.partitions))
+        await open_log(deployment, backend)
         await newer.publish()
 
     async def close() -> None:
@@ -45,9 +45,14 @@ def pipes_of(role: str, backend: Backend, dsn: str, deployment: Deployment, snap
     return Pipes(events, commands, connect, close, group, views, files, switchboard, report, newer)
 
 
-def topics_of(bootstrap: str, deployment: Deployment, copies: tuple[int, int]) -> KafkaTopics:
+def topics_of(bootstrap: str, deployment: str, copies: tuple[int, int]) -> KafkaTopics:
     """The topics of a deployment."""
-    return KafkaTopics(bootstrap, deployment.name, TopicSettings(*copies))
+    return KafkaTopics(bootstrap, deployment, TopicSettings(*copies))
+
+
+def snapshots_of(settings: Settings, data: Path | None) -> FolderSnapshots:
+    """Where snapshots are."""
+    return FolderSnapshots(settings.snapshot_folder(data))
 
 
 def process_log(role: str, settings: Settings) -> Logs:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,11 +11,12 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.extent import Extent, Plan
+from consumers.layout import Layout
 from consumers.ports import Partition
 from consumers.transfer import TransferRefused
 from infra.archive.container import sha256_of
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 SCHEMAS: Final = "schemas.json"
 VAULT: Final = "vault.avro"
@@ -82,14 +84,14 @@ class Manifest(_Told):
     """Everything that is in an archive.
 
     `tick` is the cut-off up to which every family is complete, `exported_at` the exporting machine's time
-    (ISO 8601, UTC), `families` the number of partitions of each.
+    (ISO 8601, UTC), `families` the numbers of partitions of each, generation after generation.
     """
 
     format: int
     deployment: str
     exported_at: str
     tick: Count
-    families: dict[str, Count]
+    families: dict[str, tuple[Count, ...]]
     partitions: tuple[ArchivedPartition, ...]
     schemas: HashedFile
     vault: VaultFile | None
@@ -193,9 +195,8 @@ def demand_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _demand_sense(path: Path, manifest: Manifest) -> None:
-    found = [(p.family, p.number) for p in manifest.partitions]
-    expected = [(family, n) for family, count in manifest.families.items() for n in range(count)]
-    if sorted(found) != sorted(expected):
+    found = [partition.partition for partition in manifest.partitions]
+    if Counter(found) != Counter(Layout(manifest.families).partitions):
         raise TransferRefused(f"{path}: its partitions are not those of its families: take another copy of the archive")
     for partition in manifest.partitions:
         for part in (partition.commands, partition.events):

@@ -108,7 +108,7 @@ class ArchiveSink:
                 deployment=self._deployment,
                 exported_at=f"{self._exported_at:%Y-%m-%dT%H:%M:%S%z}".replace("+0000", "Z"),
                 tick=plan.tick,
-                families=plan.counts,
+                families=dict(plan.layout.families),
                 partitions=tuple(self._done[extent.partition] for extent in plan.extents),
                 schemas=write_whole(self._folder / SCHEMAS, schemas.encode()),
                 vault=self._vault,

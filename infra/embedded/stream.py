@@ -64,11 +64,15 @@ class Streams:
         return stream
 
     def of_families(self, partitions: Iterable[Partition]) -> list[str]:
-        """The ids of all partitions of these families: as many as the highest number that is named, plus one."""
-        counts: dict[str, int] = {}
-        for partition in partitions:
-            counts[partition.family] = max(counts.get(partition.family, 0), partition.number + 1)
-        return [self.id_of(Partition(family, n)) for family, count in counts.items() for n in range(count)]
+        """The ids of all partitions of these generations: as many as the highest number that is named asks for."""
+        last: dict[tuple[str, int], Partition] = {}
+        for partition in sorted(partitions, key=lambda p: p.number):
+            last[partition.family, partition.generation] = partition
+        return [
+            self.id_of(Partition(p.family, number))
+            for p in last.values()
+            for number in range(p.number - p.index, p.number + 1)
+        ]
 
 
 def family_of(stream: str) -> str:
@@ -76,14 +80,19 @@ def family_of(stream: str) -> str:
     return stream.rpartition("/")[0]
 
 
+def _generation_of(stream: str) -> tuple[str, int]:
+    family, _, number = stream.rpartition("/")
+    return family, Partition(family, int(number)).generation
+
+
 def differing(wanted: Iterable[str], existing: Iterable[str]) -> PartitionsDiffer | None:
-    """What a call that would change a family's number of partitions ends with; none for every other call."""
-    found = Counter(map(family_of, existing))
-    for family, count in Counter(map(family_of, wanted)).items():
-        if found[family] not in (0, count):
+    """What a call that would change a generation's number of partitions ends with; none for every other call."""
+    found = Counter(map(_generation_of, existing))
+    for generation, count in Counter(map(_generation_of, wanted)).items():
+        if found[generation] not in (0, count):
             return PartitionsDiffer(
-                f"{family} exists, but it has {found[family]} partitions instead of {count}, and their number is part"
-                f" of the record: start with {found[family]}, or choose another deployment name"
+                f"{generation[0]} exists, but it has {found[generation]} partitions instead of {count}, and their"
+                f" number is part of the record: start with {found[generation]}, or choose another deployment name"
             )
     return None
 

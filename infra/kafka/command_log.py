@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from consumers.failures import GenerationIsOver
 from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
 from infra.kafka.connection import REQUEST_TIMEOUT_MS
 from infra.kafka.producer import MortalProducer, build_batches, check_size
 from infra.kafka.reader import Reader
-from infra.kafka.topics import UNREPLICATED, Topic, TopicSettings, create_topics, partition_counts
+from infra.kafka.topics import UNREPLICATED, TopicSettings, create_topics, topics_for
 
 _FEW: Final = 8
 
@@ -56,14 +57,14 @@ class KafkaCommandLog:
         Raises:
             TopicRefused: a topic exists with other settings or another number of partitions.
         """
-        topics = [Topic(self._reader.topic(family), n) for family, n in partition_counts(partitions).items()]
-        await create_topics(self._reader.client, topics, self._settings)
+        await create_topics(self._reader.client, topics_for(self._name, partitions), self._settings)
 
     async def send(self, commands: Sequence[tuple[Partition, NewRecord]], deadline: float) -> None:
         """As `CommandLog.send`; after `LogUnavailable` the next call has a new producer.
 
         Raises:
             RecordTooLarge: nothing was written.
+            GenerationIsOver: the topic is closed; what goes to others may stand.
             LogUnavailable: some may stand and some may not; sending all again is right.
         """
         self._reader.client  # noqa: B018  (raises when this log is not started, or closed)
@@ -76,6 +77,11 @@ class KafkaCommandLog:
             async with asyncio.timeout(deadline):
                 producer = await self._ready()
                 await asyncio.gather(*(self._send(producer, at, some) for at, some in by_partition.items()))
+        except MessageSizeTooLargeError as error:  # of what is small enough: it is closed
+            raise GenerationIsOver(
+                f"{self._name}: a topic takes no more commands, because its family has other partitions now: start"
+                " this process again with the family's new partitions"
+            ) from error
         except (KafkaError, TimeoutError, LogUnavailable) as error:
             reason = error if isinstance(error, LogUnavailable) else self._unknown(error)
             if producer is not None:
@@ -112,17 +118,15 @@ class KafkaCommandLog:
             return self.producer
 
     async def _send(self, producer: MortalProducer, at: Partition, records: list[NewRecord]) -> None:
-        topic = self._reader.topic(at.family)
-        if at.number not in await producer.partitions_for(topic):
-            raise LogUnavailable(f"there is no {topic}-{at.number}: create it first")
+        topic, index = self._reader.where(at)
+        if index not in await producer.partitions_for(topic):
+            raise LogUnavailable(f"there is no {topic}-{index}: create it first")
         acks: list[asyncio.Future[Any]] = []
         if len(records) <= _FEW:
             # Joins the batch that is forming: many doors with one command each share a request.
             for record in records:
-                acks.append(
-                    await producer.send(topic, record.value, record.key, at.number, headers=list(record.headers))
-                )
+                acks.append(await producer.send(topic, record.value, record.key, index, headers=list(record.headers)))
         else:
             for batch in build_batches(producer, records):
-                acks.append(await producer.send_batch(batch, topic, partition=at.number))
+                acks.append(await producer.send_batch(batch, topic, partition=index))
         await asyncio.gather(*acks)

@@ -8,7 +8,7 @@ from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
 from infra.kafka.errors import RecordTooLarge
 from infra.kafka.producer import TRANSACTION_TIMEOUT_MS, TransactionalProducer
 from infra.kafka.reader import Reader
-from infra.kafka.topics import UNREPLICATED, Topic, TopicSettings, create_topics, partition_counts
+from infra.kafka.topics import UNREPLICATED, TopicSettings, create_topics, topics_for
 
 _MAX_DEADLINE: Final = TRANSACTION_TIMEOUT_MS / 1000 - 2
 
@@ -40,8 +40,8 @@ class KafkaOwner:
             raise ValueError("an append has at least one record")
         try:
             async with asyncio.timeout(min(deadline, _MAX_DEADLINE)), self._turn:
-                topic = self._reader.topic(self._partition.family)
-                behind = await self.producer.write(topic, self._partition.number, records)
+                where = self._reader.where(self._partition)
+                behind = await self.producer.write(where.topic, where.partition, records)
                 await self._reader.shown(self._partition, behind)
         except RecordTooLarge:
             raise
@@ -99,7 +99,7 @@ class KafkaEventLog:
         Raises:
             TopicRefused: a topic exists with other settings or another number of partitions.
         """
-        topics = [Topic(self._reader.topic(family), n) for family, n in partition_counts(partitions).items()]
+        topics = topics_for(f"{self._deployment}.events", partitions)
         await create_topics(self._reader.client, topics, self._settings)
 
     async def claim(self, partition: Partition) -> KafkaOwner:
@@ -113,7 +113,7 @@ class KafkaEventLog:
         name = f"{self._deployment}.decide.{partition.family}.{partition.number}"
         producer = TransactionalProducer(self._bootstrap, name)
         try:
-            await producer.start(self._reader.topic(partition.family))
+            await producer.start(self.topic(partition))
             # It answers, nothing is open now, and nobody else writes any more: this is the end, unless the broker
             # that says so does not lead any more. Then what is restored up to it lacks facts, and the first write
             # finds that out.
@@ -128,7 +128,7 @@ class KafkaEventLog:
 
     def topic(self, partition: Partition) -> str:
         """The topic that a partition belongs to."""
-        return self._reader.topic(partition.family)
+        return str(self._reader.where(partition).topic)
 
     async def read(self, partition: Partition, position: int, limit: int) -> Batch:
         """As `EventLog.read`; below the end it finds a record or moves `next` beyond markers.

@@ -14,6 +14,7 @@ from aiokafka.structs import TopicPartition
 from consumers.ports import Partition
 from infra.kafka.connection import connect, disconnect
 from infra.kafka.member import Member
+from infra.kafka.topics import partition_in, topic_name
 
 SESSION_MS: Final = 6_000
 """After so long without a sign of life others are asked instead; the least that brokers allow unless told."""
@@ -56,7 +57,7 @@ class KafkaGroup:
     ) -> None:
         self.name = f"{deployment}.{role}"
         self._bootstrap = bootstrap
-        self._prefix = f"{deployment}.{logs}."
+        self._prefix = f"{deployment}.{logs}"
         self._session_ms, self._heartbeat_ms = session_ms, heartbeat_ms
         self._lost_seconds, self._commit_seconds = lost_seconds, commit_seconds
         self._client: AIOKafkaClient | None = None
@@ -77,7 +78,7 @@ class KafkaGroup:
             KafkaUnreachable: nobody answers.
         """
         await self.leave()
-        topics = {f"{self._prefix}{partition.family}" for partition in partitions}
+        topics = {topic_name(self._prefix, partition) for partition in partitions}
         self._client = await connect(
             self._bootstrap,
             f"{self.name}.member",
@@ -148,11 +149,8 @@ class KafkaGroup:
     # ------------------------------------------------------------------ what the group says
 
     def _hear(self, partitions: Collection[TopicPartition]) -> None:
-        self._given = frozenset(
-            Partition(topic.removeprefix(self._prefix), number)
-            for topic, number in partitions
-            if topic.startswith(self._prefix)
-        )
+        given = (partition_in(self._prefix, topic, index) for topic, index in partitions)
+        self._given = frozenset(partition for partition in given if partition is not None)
         self._assign(self._given)
 
     def _confirm(self) -> None:
@@ -189,7 +187,7 @@ class KafkaGroup:
         news = {partition: at for partition, at in self._reached.items() if self._stored.get(partition) != at}
         if not news:
             return
-        positions = {TopicPartition(f"{self._prefix}{to.family}", to.number): at for to, at in news.items()}
+        positions = {TopicPartition(topic_name(self._prefix, to), to.index): at for to, at in news.items()}
         with contextlib.suppress(Exception):  # a display is late, that is all
             async with asyncio.timeout(LEAVE_SECONDS):
                 if await member.commit(positions):

@@ -30,6 +30,7 @@ from infra.kafka.connection import (
     stable_ends,
 )
 from infra.kafka.errors import PositionOutOfLog
+from infra.kafka.topics import topic_name
 from infra.kafka.watch import Watch
 
 Position = tuple[TopicPartition, int]
@@ -87,7 +88,7 @@ class Reader:
 
     Args:
         bootstrap: `host:port`, several divided by commas.
-        prefix: topics are `<prefix>.<family>`.
+        prefix: with what topics begin (`topic_name`).
     """
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
@@ -128,13 +129,9 @@ class Reader:
             raise LogUnavailable(f"{self._prefix}: this log is not started, or closed")
         return self._client
 
-    def topic(self, family: str) -> str:
-        """The topic of a family."""
-        return f"{self._prefix}.{family}"
-
     def where(self, partition: Partition) -> TopicPartition:
         """The partition in Kafka's words."""
-        return TopicPartition(self.topic(partition.family), partition.number)
+        return TopicPartition(topic_name(self._prefix, partition), partition.index)
 
     async def read(self, partition: Partition, position: int, limit: int) -> Batch:
         """As `EventLog.read`; below the end it finds a record or moves `next`."""

@@ -12,17 +12,22 @@ from typing import Any, Final
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError, NoError, NotControllerError, TopicAlreadyExistsError, for_code
-from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.protocol.admin import AlterConfigsRequest, CreateTopicsRequest, DescribeConfigsRequest
 
+from consumers.layout import Layout
 from consumers.ports import LogUnavailable, Partition
 from infra.kafka.connection import connect, disconnect
 from infra.kafka.errors import TopicRefused
+from schemas.values import MAX_PARTITIONS
 
 _MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024  # a batch is at most 1 MiB before compression, a record less
 _SECONDS: Final = 9.0
 _LEADER_SECONDS: Final = 3.0  # for leaders; readers and writers have patience of their own
 _PAUSE_SECONDS: Final = 0.05
 _TOPIC: Final = 2
+_SIZE: Final = "max.message.bytes"
+_SEALED: Final = "0"
+"""So nothing fits into it: what a generation was sent stays, and nothing comes to it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,10 @@ class Topic:
     partitions: int
     compacted: bool = False
 
+    def settings(self, settings: TopicSettings) -> dict[str, str]:
+        """Settings with which it is made."""
+        return self.exact() | {name: str(value) for name, value in self.least(settings).items()}
+
     def exact(self) -> dict[str, str]:
         """Settings that it must have as they are."""
         return {
@@ -68,7 +77,7 @@ class Topic:
 
     def least(self, settings: TopicSettings) -> dict[str, int]:
         """Settings that it may exceed."""
-        return {"max.message.bytes": _MAX_MESSAGE_BYTES, "min.insync.replicas": settings.min_insync_replicas}
+        return {_SIZE: _MAX_MESSAGE_BYTES, "min.insync.replicas": settings.min_insync_replicas}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +104,27 @@ class TopicState:
         return self.partitions > 0
 
 
-def partition_counts(partitions: Iterable[Partition]) -> dict[str, int]:
-    """Family → number of partitions: the highest number that is named, plus one."""
+def topic_name(prefix: str, partition: Partition) -> str:
+    """The topic of a partition's generation: `<prefix>.market`, then `<prefix>.market.g2`."""
+    name = f"{prefix}.{partition.family}"
+    return name if partition.generation == 1 else f"{name}.g{partition.generation}"
+
+
+def partition_in(prefix: str, topic: str, index: int) -> Partition | None:
+    """The partition of which `topic_name` made the topic; none when it has another prefix."""
+    if not topic.startswith(f"{prefix}."):
+        return None
+    family, _, generation = topic.removeprefix(f"{prefix}.").partition(".g")
+    return Partition(family, (int(generation or 1) - 1) * MAX_PARTITIONS + index)
+
+
+def topics_for(prefix: str, partitions: Iterable[Partition]) -> list[Topic]:
+    """The topics of these partitions, each with as many as the highest number asks for."""
     counts: dict[str, int] = {}
     for partition in partitions:
-        counts[partition.family] = max(counts.get(partition.family, 0), partition.number + 1)
-    return counts
+        name = topic_name(prefix, partition)
+        counts[name] = max(counts.get(name, 0), partition.index + 1)
+    return [Topic(name, count) for name, count in counts.items()]
 
 
 def schemas_topic(deployment: str) -> Topic:
@@ -108,14 +132,10 @@ def schemas_topic(deployment: str) -> Topic:
     return Topic(f"{deployment}.schemas", 1, compacted=True)
 
 
-def deployment_topics(deployment: str, counts: Mapping[str, int]) -> list[Topic]:
-    """All topics of a deployment: commands and events of every family, and the schemas.
-
-    Args:
-        counts: family → number of partitions.
-    """
+def deployment_topics(deployment: str, layout: Layout) -> list[Topic]:
+    """All topics of a deployment: commands and events of every family, and the schemas."""
     kinds = ("commands", "events")
-    topics = [Topic(f"{deployment}.{kind}.{family}", count) for kind in kinds for family, count in counts.items()]
+    topics = [topic for kind in kinds for topic in topics_for(f"{deployment}.{kind}", layout.partitions)]
     return [*topics, schemas_topic(deployment)]
 
 
@@ -131,11 +151,8 @@ class KafkaTopics:
     def __init__(self, bootstrap: str, deployment: str, settings: TopicSettings) -> None:
         self._bootstrap, self._deployment, self._settings = bootstrap, deployment, settings
 
-    async def create(self, counts: Mapping[str, int], seconds: float = 60.0) -> list[str]:
+    async def create(self, layout: Layout, seconds: float = 60.0) -> list[str]:
         """Makes all topics that are missing, and returns their names; says nothing when there are all.
-
-        Args:
-            counts: family → number of partitions.
 
         Raises:
             KafkaUnreachable: no broker answers.
@@ -145,12 +162,36 @@ class KafkaTopics:
         client = await connect(self._bootstrap, f"{self._deployment}.topics")
         try:
             return await create_topics(
-                client, deployment_topics(self._deployment, counts), self._settings, seconds=seconds
+                client, deployment_topics(self._deployment, layout), self._settings, seconds=seconds
             )
         finally:
             await disconnect(client)
 
-    async def describe(self, counts: Mapping[str, int]) -> list[TopicState]:
+    async def seal(self, partitions: Sequence[Partition]) -> None:
+        """Has the topics of commands for these partitions take nothing any more; what stands there stays readable.
+
+        Raises:
+            KafkaUnreachable: no broker answers.
+            LogUnavailable: the cluster does not do it.
+        """
+        resources = []
+        for topic in topics_for(f"{self._deployment}.commands", partitions):
+            configs = topic.settings(self._settings) | {
+                _SIZE: _SEALED
+            }  # what is not named becomes the broker's default
+            resources.append((_TOPIC, topic.name, list(configs.items())))
+        client = await connect(self._bootstrap, f"{self._deployment}.topics")
+        try:
+            response = await client.send(client.get_random_node(), AlterConfigsRequest(resources, False))
+            for code, message, *_ in response.resources:
+                if code:
+                    raise for_code(code)(message)
+        except KafkaError as error:
+            raise LogUnavailable(f"Kafka does not close the topics ({error!r}): do it again") from error
+        finally:
+            await disconnect(client)
+
+    async def describe(self, layout: Layout) -> list[TopicState]:
         """What there is of each topic; changes nothing.
 
         Raises:
@@ -159,7 +200,7 @@ class KafkaTopics:
         """
         client = await connect(self._bootstrap, f"{self._deployment}.topics")
         try:
-            return await describe_topics(client, deployment_topics(self._deployment, counts), self._settings)
+            return await describe_topics(client, deployment_topics(self._deployment, layout), self._settings)
         finally:
             await disconnect(client)
 
@@ -240,7 +281,7 @@ async def _create(
 ) -> list[str]:
     wanted: list[Any] = []
     for topic in topics:
-        configs = topic.exact() | {name: str(value) for name, value in topic.least(settings).items()}
+        configs = topic.settings(settings)
         wanted.append((topic.name, topic.partitions, settings.replication_factor, [], list(configs.items())))
     if known.controller is None:
         raise NotControllerError("the cluster has no controller now")
@@ -297,7 +338,7 @@ def _state(
     differences += [
         f"{name} is {found.get(name)} instead of at least {value}"
         for name, value in topic.least(settings).items()
-        if int(found.get(name) or 0) < value
+        if int(found.get(name) or 0) < value and (name, found.get(name)) != (_SIZE, _SEALED)
     ]
     return TopicState(
         topic,

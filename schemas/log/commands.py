@@ -1,7 +1,7 @@
-"""The clock's only wish."""
+"""What the runtime itself wishes: of the clock, and of an operator who gives a family more partitions."""
 
 from schemas.message import command
-from schemas.values import TickNumber, TimeUs
+from schemas.values import PartitionCount, TickNumber, TimeUs
 
 
 @command
@@ -10,3 +10,10 @@ class Tick:
 
     n: TickNumber
     at: TimeUs
+
+
+@command
+class EndGeneration:
+    """The last command of the partition: its family's next generation has so many partitions."""
+
+    partitions: PartitionCount

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from schemas.message import event
-from schemas.values import Count, Id, Name, Sequence, TickNumber, TimeUs
+from schemas.values import Count, Id, Name, PartitionCount, Sequence, TickNumber, TimeUs
 
 
 class SetAsideReason(StrEnum):
@@ -33,7 +33,8 @@ class TimePassed:
 
 @event
 class CommandRepeated:
-    """The command was answered before. `first_seq` is its first record here; 0 for ticks and commands from inside."""
+    """The command was answered before. `first_seq` is its first record here; 0 for ticks, for commands from inside, and
+    for what an earlier generation answered."""
 
     first_seq: Sequence
 
@@ -53,3 +54,10 @@ class LogicAdopted:
     """From here on the family's decisions are those of logic number `n`."""
 
     n: Count
+
+
+@event
+class GenerationEnded:
+    """The last record of the partition: the family goes on in its next generation, which has so many partitions."""
+
+    partitions: PartitionCount

@@ -14,6 +14,7 @@ from infra.kafka.group import KafkaGroup
 
 MARKET = [Partition("market", n) for n in range(4)]
 METER = [Partition("meter", n) for n in range(2)]
+GROWN = [Partition("meter", 1_000 + n) for n in range(3)]
 NOTHING: frozenset[Partition] = frozenset()
 SOON = 5.0  # seconds; below a session, so that nothing here waits for one to expire
 # The least session of a broker of our own is 1 s, that of others 6 s.
@@ -28,7 +29,7 @@ async def members(bootstrap: str, deployment: str) -> AsyncIterator[Make]:
     """Makes members of one group, and has them leave in the end."""
     log = KafkaEventLog(bootstrap, deployment)
     await log.start()
-    await log.create([*MARKET, *METER])
+    await log.create([*MARKET, *METER, *GROWN])
     await log.close()
     made: list[KafkaGroup] = []
 

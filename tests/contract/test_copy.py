@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from consumers.extent import Plan, Source, survey
-from consumers.partition import PartitionDecider, Poison
+from consumers.failures import Poison
+from consumers.partition import PartitionDecider
 from consumers.ports import Batch, Fenced, LogUnavailable, NewRecord, Partition, StoredRecord
 from consumers.reading import CHAIN, SOURCE
 from consumers.replay import verify_decisions

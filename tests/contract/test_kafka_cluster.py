@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiokafka.client import AIOKafkaClient, CoordinationType
 
+from consumers.layout import Layout
 from consumers.ports import LogUnavailable, Partition
 from infra.kafka.broker import LocalBrokerError, LocalCluster
 from infra.kafka.broker.cluster import NODES
@@ -39,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 @pytest.fixture
 async def events(cluster: LocalCluster, deployment: str) -> AsyncIterator[KafkaEventLog]:
-    assert len(await KafkaTopics(cluster.bootstrap, deployment, COPIES).create({"market": len(MARKET)})) == 3
+    assert len(await KafkaTopics(cluster.bootstrap, deployment, COPIES).create(Layout.of({"market": len(MARKET)}))) == 3
     made = KafkaEventLog(cluster.bootstrap, deployment, COPIES)
     await made.start()
     yield made
@@ -195,7 +196,7 @@ async def test_a_broker_dies_and_nothing_is_lost_or_doubled(
     await groups[0].leave()
     await asyncio.wait_for(shared(groups[1]), 5)  # the membership is alive: no session has to expire
 
-    states = await KafkaTopics(bootstrap, deployment, COPIES).describe({"market": 3})
+    states = await KafkaTopics(bootstrap, deployment, COPIES).describe(Layout.of({"market": 3}))
     assert [state.copies for state in states] == [3, 3, 3]
     assert all(state.behind == state.partitions and not state.leaderless and not state.differences for state in states)
     following.cancel()
@@ -206,4 +207,4 @@ async def test_a_broker_dies_and_nothing_is_lost_or_doubled(
 
 async def test_more_copies_in_sync_than_there_are_cannot_be_asked_for(cluster: LocalCluster, deployment: str) -> None:
     with pytest.raises(TopicRefused, match="does not make the topic"):
-        await KafkaTopics(cluster.bootstrap, deployment, TopicSettings(4, 2)).create({"market": 1})
+        await KafkaTopics(cluster.bootstrap, deployment, TopicSettings(4, 2)).create(Layout.of({"market": 1}))

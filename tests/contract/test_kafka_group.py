@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
 from consumers.ports import Group, Partition
-from tests.contract.members import EXPIRED, MARKET, METER, NOTHING, SHORT, SOON, Make, family, members, until
+from tests.contract.members import EXPIRED, GROWN, MARKET, METER, NOTHING, SHORT, SOON, Make, family, members, until
 
 ROOT = __file__.rsplit("/tests/", 1)[0]
 
@@ -43,6 +43,15 @@ def test_source_is_the_one_that_was_read(name: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------ who is asked for what
+
+
+async def test_every_generation_is_shared_out_by_itself(make: Make) -> None:
+    first, second = make(), make()
+    await first.join([*METER, *GROWN])
+    await until(first, lambda assigned: assigned == frozenset([*METER, *GROWN]))
+    await second.join(GROWN)
+    await until(second, lambda assigned: bool(assigned) and assigned < frozenset(GROWN))
+    await until(first, lambda assigned: assigned == frozenset([*METER, *GROWN]) - second.assigned)
 
 
 async def test_a_member_alone_is_asked_for_everything_and_two_share(make: Make) -> None:

@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 
+from consumers.layout import Layout
 from consumers.ports import LogUnavailable, NewRecord, Partition
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.connection import connect
@@ -126,7 +127,7 @@ def test_the_product_keeps_three_copies_and_needs_two() -> None:
 
 
 async def test_a_deployment_has_commands_events_and_schemas(kafka_bootstrap: str, deployment: str) -> None:
-    topics, counts = KafkaTopics(kafka_bootstrap, deployment, UNREPLICATED), {"market": 2, "meter": 1}
+    topics, counts = KafkaTopics(kafka_bootstrap, deployment, UNREPLICATED), Layout.of({"market": 2, "meter": 1})
     before = await topics.describe(counts)
     assert [(state.topic.name, state.exists) for state in before] == [
         (f"{deployment}.commands.market", False),
@@ -151,14 +152,14 @@ async def test_a_deployment_has_commands_events_and_schemas(kafka_bootstrap: str
 
 async def test_what_differs_is_described(kafka_bootstrap: str, deployment: str, admin: AIOKafkaAdminClient) -> None:
     topics = KafkaTopics(kafka_bootstrap, deployment, UNREPLICATED)
-    await topics.create({"market": 1})
+    await topics.create(Layout.of({"market": 1}))
     schemas = f"{deployment}.schemas"
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, schemas, {"cleanup.policy": "delete"})])
-    (commands, events, compacted) = await topics.describe({"market": 2})
+    (commands, events, compacted) = await topics.describe(Layout.of({"market": 2}))
     assert commands.differences == events.differences == ("it has 1 partitions instead of 2",)
     assert "cleanup.policy is delete instead of compact" in compacted.differences
     with pytest.raises(TopicRefused, match=r"cleanup\.policy is delete instead of compact"):
-        await topics.create({"market": 1})
+        await topics.create(Layout.of({"market": 1}))
 
 
 async def test_every_write_waits_for_all_copies(

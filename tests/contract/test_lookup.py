@@ -60,13 +60,13 @@ async def test_records_keys_and_states(written: Backend, deployment: str) -> Non
     facts = [e.fact.meta.seq async for e in records_from(events, codec(), P, 60, runtime=False)]
     assert facts == [seq for seq in range(60, count) if seq % 7 != 6]
     mine = [seq for seq in range(count) if seq % 3 == 1 and seq % 7 != 6]
-    assert [e.fact.meta.seq async for e in history(events, codec(), P, "p1")] == mine
-    whole = await state_of(events, codec(), party, P, "p1")
+    assert [e.fact.meta.seq async for e in history(events, codec(), [P], "p1")] == mine
+    whole = await state_of(events, codec(), party, [P], "p1")
     assert (whole.facts, whole.last.seq if whole.last else None) == (len(mine), mine[-1])
     assert whole.state.communities == {f"c{seq}" for seq in mine if seq >= 3}
-    early = await state_of(events, codec(), party, P, "p1", before=2)
+    early = await state_of(events, codec(), party, [P], "p1", before=2)
     assert (early.facts, early.last.seq if early.last else None) == (len([s for s in mine if s < 20]), 19)
-    none = await state_of(events, codec(), party, P, "nobody")
+    none = await state_of(events, codec(), party, [P], "nobody")
     assert (none.state, none.facts, none.last) == (party.initial("nobody"), 0, None)
 
 
@@ -74,11 +74,11 @@ async def test_no_fact_is_passed_over(written: Backend, deployment: str) -> None
     events = await written.events(deployment)
     owner = await events.claim(P)
     await owner.append([NewRecord(b"p1", b"\x00\x00\x00\xff\xff", ())], APPEND_DEADLINE_S)
-    [*_, last] = [entry async for entry in history(events, codec(), P, "p1")]
+    [*_, last] = [entry async for entry in history(events, codec(), [P], "p1")]
     assert "65535" in last.unreadable
     with pytest.raises(UnknownSchema):
-        await state_of(events, codec(), party, P, "p1")
-    assert (await state_of(events, codec(), party, P, "p2")).facts > 0
+        await state_of(events, codec(), party, [P], "p1")
+    assert (await state_of(events, codec(), party, [P], "p2")).facts > 0
 
 
 async def test_a_command_is_found_by_its_position_only(backend: Backend, deployment: str) -> None:

@@ -127,7 +127,7 @@ async def test_a_repeated_command_gives_the_first_answer_and_no_new_fact(app: Ap
 
 
 async def test_what_fails_at_the_door_never_reaches_the_log(app: App) -> None:
-    ends = [await app._backend.commands.end(p) for p in app.partitions]
+    ends = [await app._backend.commands.end(p) for p in app.layout.partitions]
     good = DoorCommand("party", "x", "x", "g", RegisterParty((Role.SUPPLIER,)))
     wrong = [
         DoorCommand("market", "x", "x", "w1", RegisterParty((Role.SUPPLIER,))),
@@ -139,7 +139,7 @@ async def test_what_fails_at_the_door_never_reaches_the_log(app: App) -> None:
     for command in wrong:
         with pytest.raises(InvalidCommand, match="expected"):
             await app.drive.send(app.door.admit([good, command]))
-    assert [await app._backend.commands.end(p) for p in app.partitions] == ends
+    assert [await app._backend.commands.end(p) for p in app.layout.partitions] == ends
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ async def test_a_copy_of_a_running_deployment_lives_on(day: Day, seed: int) -> N
     made = deployment_of(name, PARTITIONS)
     await asyncio.gather(source.events.start(), source.commands.start())
     logs = Source(Early(source, random.Random(seed)), source.commands)
-    plan = await survey(logs, made.codec, made.partitions)
+    plan = await survey(logs, made.codec, made.layout.partitions)
     target = memory_backend(name, store)
     await asyncio.gather(target.events.start(), target.commands.start())
     await copy(logs, plan, log_sink(target, day.dsn, name, "a running one"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from consumers.calculate import WiredCalculation
+from consumers.layout import Layout
 from consumers.ports import Partition
 from consumers.react import Reactor
 from consumers.reading import SOURCE, between, recorded
@@ -86,10 +87,10 @@ async def examine(app: App, sent: Mapping[Sent, int]) -> Found:
     found.tell("unanswered", [f"{v.partition}: {v.unanswered}" for v in verdicts if v.unanswered])
     views = await app.verify_projections()
     found.tell("view", [f"{name}: live {live}, rebuilt {rebuilt}" for name, (live, rebuilt) in views.items()])
-    log = {p: await _partition(app, p, found) for p in app.partitions}
+    log = {p: await _partition(app, p, found) for p in app.layout.partitions}
     found.tell("sent", _lost(log, sent))
-    found.tell("policy", _policies(app.codec, app.counts, log))
-    found.tell("calculation", _calculations(CALCULATIONS, app.counts, log))
+    found.tell("policy", _policies(app.codec, app.layout, log))
+    found.tell("calculation", _calculations(CALCULATIONS, app.layout, log))
     for question in QUESTIONS:
         found.tell(question, [dict(row) for row in await app.views(question, {})])
     return found
@@ -158,9 +159,9 @@ def _lost(log: Log, sent: Mapping[Sent, int]) -> Iterator[str]:
                 yield f"{(one.meta.actor, one.meta.command_id)} in {partition} was sent by nobody"
 
 
-def _policies(codec: Codec, counts: Mapping[str, int], log: Log) -> Iterator[str]:
+def _policies(codec: Codec, layout: Layout, log: Log) -> Iterator[str]:
     """Every command that follows from a fact is decided, once, where it belongs; no other one is on the log."""
-    reactor, wanted = Reactor(POLICIES, codec, counts), Counter[tuple[Partition, str]]()
+    reactor, wanted = Reactor(POLICIES, codec, layout), Counter[tuple[Partition, str]]()
     for answered in log.values():
         for fact in (fact for one in answered for fact in one.facts):
             for target, record in reactor.commands([fact]):
@@ -178,9 +179,9 @@ def _policies(codec: Codec, counts: Mapping[str, int], log: Log) -> Iterator[str
             yield f"{command_id} follows {times} times, decided in {partition} {decided[partition, command_id]} times"
 
 
-def _calculations(wired: Sequence[WiredCalculation], counts: Mapping[str, int], log: Log) -> Iterator[str]:
+def _calculations(wired: Sequence[WiredCalculation], layout: Layout, log: Log) -> Iterator[str]:
     """Every fact that starts a calculation whose inputs are complete has a whole proposal, and each part is once."""
-    passed = {family: min(_passed(log[Partition(family, n)]) for n in range(count)) for family, count in counts.items()}
+    passed = {family: min(_passed(log[p]) for p in layout.of_family(family)) for family in layout.families}
     starting, parts = dict[tuple[str, int, int], WiredCalculation](), dict[tuple[str, int, int], list[int]]()
     for partition, answered in log.items():
         for one in answered:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Coroutine
 from itertools import zip_longest
 from typing import Any, Final
 
+from consumers.failures import ChainBroken
 from consumers.limits import OwnerLimits
 from consumers.owner import PartitionOwner
-from consumers.partition import ChainBroken
 from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition, Snapshots
 from consumers.reading import SOURCE, between, last_record
 from consumers.report import Metric, Silent

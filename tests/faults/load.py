@@ -6,10 +6,11 @@ ends with posted runs whatever happens meanwhile; while it is traded, nobody wai
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from consumers.layout import Layout
 from consumers.limits import VALIDITY_US
 from consumers.ports import Partition
 from domain.identity import derived_id
@@ -19,7 +20,6 @@ from schemas.billing.commands import AllotCredit, OpenLedger
 from schemas.envelope import Moment
 from schemas.market.commands import AdoptRuleSet, CancelOrder, OpenSession, SubmitOrder
 from schemas.market.events import Restriction, RuleSet, SelfTradeMode
-from schemas.partition import partition_of
 from schemas.party.commands import ApplyForMarket, ApplyForMembership, RegisterParty
 from schemas.party.events import Role
 from schemas.site.commands import AllotCapability, RegisterConnection, RegisterResource, VerifyResource
@@ -160,13 +160,13 @@ class Sender:
     """Sends a load to a running deployment, and remembers what it has sent.
 
     Args:
-        counts: family → number of partitions.
+        layout: the deployment's partitions.
         chunk: commands of one send.
         pause: seconds between two sends.
     """
 
-    def __init__(self, outside: Outside, counts: Mapping[str, int], chunk: int = 20, pause: float = 0.0) -> None:
-        self._outside, self._counts = outside, counts
+    def __init__(self, outside: Outside, layout: Layout, chunk: int = 20, pause: float = 0.0) -> None:
+        self._outside, self._layout = outside, layout
         self._chunk, self._pause = chunk, pause
         self._moved, self._going = asyncio.Event(), asyncio.Event()
         self._going.set()
@@ -206,7 +206,7 @@ class Sender:
             for first in range(0, len(step.commands), self._chunk):
                 chunk = step.commands[first : first + self._chunk]
                 for command in chunk:
-                    at = Partition(command.family, partition_of(command.key, self._counts[command.family]))
+                    at = self._layout.route(command.family, command.key)
                     sent = Sent(at, command.actor, command.command_id)
                     self.sent[sent] = self.sent.get(sent, 0) + 1
                 await self._outside.send(step.moment, chunk)

@@ -35,28 +35,23 @@ async def recording(load: Load, counts: Mapping[str, int]) -> Recording:
     """Deciders and reactors live through a load in memory, one step after the other."""
     deployment, backend = deployment_of("recording", counts), memory_backend("recording")
     events, commands, codec = backend.events, backend.commands, deployment.codec
-    await events.create(deployment.partitions)
-    await commands.create(deployment.partitions)
-    owners = [PartitionOwner(p, deployment.decider, events, commands) for p in deployment.partitions]
-    reactor, clock = Reactor(POLICIES, codec, counts), Clock(commands, codec, deployment.partitions)
-    reacted = dict.fromkeys(deployment.partitions, 0)
+    partitions = deployment.layout.partitions
+    await events.create(partitions)
+    await commands.create(partitions)
+    owners = [PartitionOwner(p, deployment.decider, events, commands) for p in partitions]
+    reactor, clock = Reactor(POLICIES, codec, deployment.layout), Clock(commands, codec, partitions)
+    reacted = dict.fromkeys(partitions, 0)
     for step in load.steps:
         await clock.tick(step.moment)
-        await commands.send(Door(codec, counts, lambda now=step.moment: now).admit(step.commands), 1)  # type: ignore[misc]
+        await commands.send(Door(codec, deployment.layout, lambda now=step.moment: now).admit(step.commands), 1)  # type: ignore[misc]
         while sum([await owner.step() for owner in owners]):
-            for p in deployment.partitions:
+            for p in partitions:
                 facts = [recorded(codec, p, stored) async for stored in between(events, p, reacted[p])]
                 reacted[p] = await events.end(p)
                 if caused := reactor.commands(facts):
                     await commands.send(caused, 1)
     return Recording(
         deployment,
-        {
-            p: [NewRecord(s.key, s.value, s.headers) async for s in between(commands, p, 0)]
-            for p in deployment.partitions
-        },
-        {
-            p: [(s.key, s.value, dict(s.headers)[SOURCE]) async for s in between(events, p, 0)]
-            for p in deployment.partitions
-        },
+        {p: [NewRecord(s.key, s.value, s.headers) async for s in between(commands, p, 0)] for p in partitions},
+        {p: [(s.key, s.value, dict(s.headers)[SOURCE]) async for s in between(events, p, 0)] for p in partitions},
     )

@@ -67,8 +67,8 @@ class Clockwork:
     async def live(self, story: Callable[["Clockwork"], Any]) -> list[str]:
         """Tells the story beside a running clock; returns what is wrong with the ticks and with their answers."""
         backend, deployment = self._backend, self._deployment
-        await backend.events.create(deployment.partitions)
-        await backend.commands.create(deployment.partitions)
+        await backend.events.create(deployment.layout.partitions)
+        await backend.commands.create(deployment.layout.partitions)
         stop = asyncio.Event()
         owner = PartitionOwner(P, deployment.decider, backend.events, backend.commands)
         tasks = [asyncio.create_task(self.clock().run(stop)), asyncio.create_task(owner.run(stop))]
@@ -82,7 +82,7 @@ class Clockwork:
     def clock(self) -> Clocks:
         """Another clock of the same deployment."""
         return Clocks(
-            self._deployment.partitions,
+            self._deployment.layout,
             self._deployment.codec,
             self._backend.events,
             self._backend.commands,

@@ -64,8 +64,8 @@ async def lived(
         fleet.start(*ROLES, **(more or {}))
         app = place.app()
         events, commands = app.backend.events, app.backend.commands
-        witness = Witness(events, [p for p in app.partitions if witnessed and p.family == "market"])
-        sender = Sender(Outside(app, events, commands), app.counts, pause=pause)
+        witness = Witness(events, [p for p in app.layout.partitions if witnessed and p.family == "market"])
+        sender = Sender(Outside(app, events, commands), app.layout, pause=pause)
         stop = asyncio.Event()
 
         async def live() -> None:

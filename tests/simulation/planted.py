@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from consumers.partition import PartitionDecider, Poison
+from consumers.failures import Poison
+from consumers.partition import PartitionDecider
 from consumers.ports import Partition, StoredRecord
 from consumers.project import NewRow, Reached
 from schemas.envelope import Causation, CommandMeta, Recorded

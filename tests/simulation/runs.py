@@ -125,10 +125,10 @@ class FreeRun:
         self._app, self._rng = app, rng
         self._owners = list(app.drive._owners.values())
         self._events, self._commands = app._backend.events, app._backend.commands
-        self._reactor = Reactor(POLICIES, app.codec, app._deployment.counts)
+        self._reactor = Reactor(POLICIES, app.codec, app.layout)
         self._projector = Projector(VIEWS, EVERYWHERE, app.views)
-        self._calculator = Calculator(CALCULATIONS, app.codec, app._deployment.counts, app.views)
-        self._clock = Clock(self._commands, app.codec, app.partitions)
+        self._calculator = Calculator(CALCULATIONS, app.codec, app.layout, app.views)
+        self._clock = Clock(self._commands, app.codec, app.layout.partitions)
         self._at: dict[tuple[str, Partition], int] = {}
         self._now = Moment(0, 0)
 
@@ -145,7 +145,7 @@ class FreeRun:
         """A tick, then its wishes; several doors re-order them between partitions, never within one."""
         self._now = step.moment
         await self._clock.tick(step.moment)
-        door = Door(self._app.codec, self._app._deployment.counts, lambda: step.moment)
+        door = Door(self._app.codec, self._app.layout, lambda: step.moment)
         by_partition: dict[Partition, list[tuple[Partition, NewRecord]]] = {}
         for partition, record in door.admit(step.commands):
             by_partition.setdefault(partition, []).append((partition, record))
@@ -204,7 +204,7 @@ class FreeRun:
         self._calculator.offer(facts)
 
         def complete(family: str) -> int:
-            return self._projector.complete_tick(family, self._app._deployment.counts[family])
+            return self._projector.complete_tick(self._app.layout.of_family(family))
 
         commands = await self._calculator.run_ready(complete)
         if commands:
@@ -218,7 +218,7 @@ async def examine(app: App) -> tuple[dict[tuple[str, str], list[str]], list[str]
     problems = [d for verdict in await app.verify_decisions() for d in verdict.differences]
     problems += [f"view {name} differs from its rebuild" for name in await app.verify_projections()]
     facts: dict[tuple[str, str], list[str]] = {}
-    for partition in app.partitions:
+    for partition in app.layout.partitions:
         problems += await _examine_partition(app, partition, facts)
     for question in (
         "SELECT sum(amount_micro) AS n FROM ledger GROUP BY issuer, currency HAVING sum(amount_micro) <> 0",

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
-from consumers.partition import PartitionDecider, Poison
+from consumers.failures import Poison
+from consumers.partition import PartitionDecider
 from consumers.ports import (
     Fenced,
     Headers,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from consumers.calculate import Calculator, WiredCalculation
+from consumers.layout import Layout
 from domain.calculation import Calculation, Inputs
 from projections.view import Question
 from schemas.catalog import all_messages
@@ -45,7 +46,7 @@ def started(seq: int, cutoff: int, partition: int = 0) -> Recorded[Any]:
 
 def calculator() -> tuple[Calculator, Asked]:
     asked = Asked()
-    return Calculator([WIRED], CODEC, {"party": 1}, asked), asked
+    return Calculator([WIRED], CODEC, Layout.of({"party": 1}), asked), asked
 
 
 async def run(calc: Calculator, ticks: Mapping[str, int]) -> list[str]:
@@ -96,7 +97,7 @@ async def test_a_calculation_that_fails_stops_nobody_else() -> None:
         return [ApplyForMembership("x" * (200 if fact.body.community == "5" else 2))]
 
     broken = WiredCalculation(replace(WIRED.calculation, compute=compute), WIRED.questions, WIRED.parameters)
-    calc = Calculator([broken], CODEC, {"party": 1}, Asked())
+    calc = Calculator([broken], CODEC, Layout.of({"party": 1}), Asked())
     calc.offer([started(1, 5), started(2, 6)])
     assert await run(calc, {"site": 9, "meter": 9}) == ["xx"]
     calc.sent()

@@ -10,6 +10,7 @@ import pytest
 import consumers.calculate as module
 import consumers.workers
 from consumers.calculate import Calculators, WiredCalculation
+from consumers.layout import Layout
 from consumers.ports import LogUnavailable, NewRecord, Owner, Partition
 from consumers.project import Reached
 from consumers.report import Condition
@@ -23,7 +24,7 @@ from tests.unit.consumers.loops import CODEC, PARTY, Driven, Logs, Notes, Seen, 
 
 OTHER = Partition("party", 1)
 SITE, FAR_SITE, METER = Partition("site", 0), Partition("site", 1), Partition("meter", 0)
-COUNTS = {"party": 2, "site": 2, "meter": 1}
+LAYOUT = Layout.of({"party": 2, "site": 2, "meter": 1})
 
 
 def compute(fact: Recorded[MembershipApplied], inputs: Inputs) -> Sequence[Any]:
@@ -119,7 +120,7 @@ class Process:
         self.group.assign(PARTY)
         logs = bench.logs
         self.calculators = Calculators(
-            (*logs.partitions, SITE), [wired], CODEC, COUNTS, logs.events, commands or logs.commands, self.group,
+            (*logs.partitions, SITE), [wired], CODEC, LAYOUT, logs.events, commands or logs.commands, self.group,
             bench.slate, self.seen,
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 import consumers.clock as module
 import consumers.workers
 from consumers.clock import Clock, ClockJumped, Clocks, last_tick
+from consumers.layout import Layout
 from consumers.limits import CLOCK_JUMP_US, DAY_US, HOUR_US, MAX_TICK_JUMP_US
 from consumers.ports import LogUnavailable, NewRecord, Partition
 from consumers.report import Condition
@@ -71,7 +72,7 @@ def clocks(
     monkeypatch.setattr(module, "until", until)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: MACHINE.get().steady_us / SECOND))
     return Clocks(
-        ALL, CODEC, logs.events, commands or logs.commands, Driven(), Seen(), machine.now, tick_us,
+        Layout.among(ALL), CODEC, logs.events, commands or logs.commands, Driven(), Seen(), machine.now, tick_us,
         {"party": 1, "site": 3, "meter": 60},
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from consumers import memory
 from consumers.answers import Answers
 from consumers.causes import again, attempt_of
 from consumers.dead import FOR_GOOD, CannotRetry, Dead, DeadCommands, Decided, ToDoor, ToLog
+from consumers.layout import Layout
 from consumers.partition import PartitionDecider
 from consumers.ports import NewRecord, Partition, StoredRecord
 from consumers.reading import SOURCE
@@ -87,8 +88,8 @@ class Log:
             return {}
 
         answers = Answers(ask, reached, self.events, self.commands, codec(), [self.partition])
-        counts = {self.partition.family: 1}
-        return DeadCommands(self.events, self.commands, codec(), counts, answers)
+        layout = Layout.of({self.partition.family: 1})
+        return DeadCommands(self.events, self.commands, codec(), layout, answers)
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, module: Any, times: int = 1) -> list[int]:

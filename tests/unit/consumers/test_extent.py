@@ -8,7 +8,8 @@ import pytest
 from consumers.causes import again, attempt_of, caused_in
 from consumers.chain import Chain
 from consumers.extent import Extent, Plan, Source, survey
-from consumers.partition import ChainBroken
+from consumers.failures import ChainBroken
+from consumers.layout import Layout
 from consumers.ports import Batch, LogUnavailable, Partition, StoredRecord
 from consumers.reading import CHAIN, SOURCE
 from schemas.envelope import Causation, CommandMeta, FactMeta, Moment
@@ -93,7 +94,16 @@ async def test_a_log_that_stands_still_is_copied_as_a_whole() -> None:
 def test_the_cut_off_is_the_tick_that_all_have_passed() -> None:
     plan = Plan(tuple(Extent(p, 0, 0, 0, tick, "") for p, tick in ((A, 5), (Partition("party", 1), 4), (B, 9))))
     assert plan.tick == 4
-    assert plan.counts == {"party": 2, "market": 1}
+    assert plan.layout == Layout.of({"party": 2, "market": 1})
+
+
+def test_a_generation_that_has_passed_no_tick_yet_goes_on_from_the_one_before() -> None:
+    first, third = [Partition("party", n) for n in (0, 1)], [Partition("party", n) for n in (1_000, 1_001, 1_002)]
+    ticks = [(first[0], 5), (first[1], 5), *((p, 0) for p in third), (B, 9)]
+    plan = Plan(tuple(Extent(p, 0, 0, 0, tick, "") for p, tick in ticks))
+    assert plan.layout == Layout.of({"party": (2, 3), "market": 1})
+    assert plan.tick == 5
+    assert Plan((*plan.extents[:2], *(Extent(p, 0, 0, 0, 7, "") for p in third))).tick == 7
     assert Plan(()).tick == 0
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from consumers.failures import ChainBroken
 from consumers.follow import Follower
-from consumers.partition import ChainBroken
 from consumers.ports import Batch, LogUnavailable, Partition, StoredRecord
 from consumers.report import Condition
 from consumers.snapshot import written

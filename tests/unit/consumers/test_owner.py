@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from consumers.failures import ChainBroken, Poison
 from consumers.limits import MAX_RESTORES
 from consumers.owner import PartitionOwner
-from consumers.partition import ChainBroken, PartitionDecider, Poison
+from consumers.partition import PartitionDecider
 from consumers.ports import LogUnavailable, NewRecord, Owner, Partition
 from domain.party import decider as party
 from infra.embedded.memory import MemoryCommandLog, MemoryEventLog, MemoryStore

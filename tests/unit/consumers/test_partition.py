@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from consumers.failures import ChainBroken, EvolveFailed
 from consumers.limits import ADVANCE_LIMIT, MAX_TICK_FACTS, MAX_TICK_JUMP_US, WINDOW_US
-from consumers.partition import ChainBroken, EvolveFailed, PartitionDecider
+from consumers.partition import PartitionDecider
 from consumers.ports import NewRecord, Partition, StoredRecord
 from consumers.reading import CHAIN, SOURCE
 from domain.party import decider as party

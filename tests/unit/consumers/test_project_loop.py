@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+import consumers.project
 import consumers.workers
+from consumers.layout import Layout
 from consumers.ports import Batch, LogUnavailable, NewRecord, Partition
 from consumers.project import NewRow, Projectors, Reached
 from consumers.reading import COMMAND_ID, SENT
@@ -27,6 +29,7 @@ TICKS = View("ticks", Mode.HISTORY, {"n": "bigint"}, {TimePassed: copied("n")})
 def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("FIRST_PAUSE_S", 0.001), ("LONGEST_PAUSE_S", 0.004), ("_LOOK_S", 0.01), ("STOP_S", 0.3)):
         monkeypatch.setattr(consumers.workers, name, seconds)
+    monkeypatch.setattr(consumers.project, "_LOOK_S", 0.001)
 
 
 class Refused(RuntimeError):
@@ -98,7 +101,16 @@ class Process:
         self.group.assign(*logs.partitions)
         views: dict[str, list[View]] = {"party": [PARTIES], "site": [], "meter": []}
         self.projectors = Projectors(
-            logs.partitions, views, [TICKS], store, CODEC, events or logs.events, self.group, self.seen, lambda: now
+            logs.partitions,
+            Layout.among(logs.partitions),
+            views,
+            [TICKS],
+            store,
+            CODEC,
+            events or logs.events,
+            self.group,
+            self.seen,
+            lambda: now,
         )
 
 
@@ -141,6 +153,22 @@ async def test_facts_become_rows_and_positions_move(logs: Logs, store: Store) ->
     async with running(Process(logs, store).projectors.run):
         await turns(100)
     assert len(store.rows) == 5, "who begins again begins where the store is"
+
+
+async def test_a_generation_waits_until_the_one_before_is_projected(store: Store) -> None:
+    later = Partition("party", 1_000)
+    logs = await Logs(PARTY, later).start()
+    await logs.answer()
+    await logs.answer(later)
+    process = Process(logs, store)
+    process.group.assign(later)
+    async with running(process.projectors.run):
+        await eventually(lambda: process.seen.now(str(later)) is Condition.WAITING)
+        await turns(200)
+        assert store.positions == {}
+        process.group.assign(PARTY, later)
+        await until_projected(logs, store)
+    assert PARTY in store.begun[0]
 
 
 async def test_what_waits_goes_into_one_transaction_for_all_partitions(logs: Logs, store: Store) -> None:

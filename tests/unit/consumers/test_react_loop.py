@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import consumers.workers
+from consumers.layout import Layout
 from consumers.ports import LogUnavailable, NewRecord, Partition
 from consumers.react import Reactor, Reactors, heard
 from consumers.reading import recorded
@@ -20,7 +21,7 @@ from schemas.party.events import MembershipApplied
 from tests.unit.consumers.loops import CODEC, PARTY, Driven, Logs, Notes, Seen, eventually, running, turns
 
 COMMUNITY = Partition("community", 0)
-ONE_OF_EACH = dict.fromkeys(FAMILIES, 1)
+ONE_OF_EACH = Layout.of(dict.fromkeys(FAMILIES, 1))
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from consumers.chain import Chain
-from consumers.partition import PartitionDecider, Poison
+from consumers.failures import Poison
+from consumers.partition import PartitionDecider
 from consumers.ports import Batch, NewRecord, Partition, StoredRecord
 from consumers.reading import CHAIN, SOURCE
 from consumers.replay import Verdict, verify_decisions

@@ -54,7 +54,7 @@ async def day(postgres_dsn: str) -> Day:
             await app.drive.tick(step.moment)
             await app.drive.send(app.door.admit(step.commands))
             await app.drive.settle()
-        commands = {p.family: (await app._backend.commands.read(p, 0, 10**6)).records for p in app.partitions}
+        commands = {p.family: (await app._backend.commands.read(p, 0, 10**6)).records for p in app.layout.partitions}
         await app.views.drop()
         await app.close()
         _DAYS["day"] = Day(app, commands)

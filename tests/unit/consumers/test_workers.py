@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import consumers.workers as module
-from consumers.partition import ChainBroken
+from consumers.failures import ChainBroken
 from consumers.ports import Fenced, LogUnavailable, Partition
 from consumers.report import Condition
 from consumers.workers import Alone, NeedsOperator, Pauses, Workers, kept, until

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.layout import Layout
 from consumers.limits import MAX_RECORD_BYTES
 from gateways.door import Door, DoorCommand, InvalidCommand
 from infra.schemas import load_codec
@@ -28,7 +29,7 @@ GOOD = DoorCommand("party", "ann", "ann", "c1", RegisterParty((Role.SUPPLIER,)))
 
 @pytest.fixture(scope="module")
 def door() -> Door:
-    return Door(load_codec(), dict.fromkeys(FAMILIES, 3), lambda: NOW)
+    return Door(load_codec(), Layout.of(dict.fromkeys(FAMILIES, 3)), lambda: NOW)
 
 
 def places(payload: Any) -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ def test_a_command_too_large_for_a_record_is_refused(door: Door) -> None:
 
 
 def test_a_family_that_is_not_served_has_no_door() -> None:
-    party_only = Door(load_codec(), {"party": 1}, lambda: NOW)
+    party_only = Door(load_codec(), Layout.of({"party": 1}), lambda: NOW)
     with pytest.raises(InvalidCommand, match=r"command: expected one of party, found 'market\.C"):
         party_only.read("market", "CancelOrder", "{}")
     with pytest.raises(InvalidCommand, match="command: expected one of its family, found 'mark"):

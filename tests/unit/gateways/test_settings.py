@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.layout import Layout
 from gateways.settings import PREFIX, InvalidSettings, Settings, read_settings, table, variable
 from schemas.catalog import FAMILIES
 
@@ -29,7 +30,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
 def test_without_any_variable_everything_has_its_default() -> None:
     settings = read_settings()
     assert settings.data == Path(".gridbook/demo")
-    assert settings.partition_counts() == dict.fromkeys(FAMILIES, 1)
+    assert settings.layout() == Layout.of(dict.fromkeys(FAMILIES, 1))
     assert settings.copies(local_broker=False) == (3, 2)
     assert settings.copies(local_broker=True) == (1, 1)
     assert settings.tick_ms == 1_000
@@ -47,7 +48,7 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "GRIDBOOK_DATA": "/somewhere",
         "GRIDBOOK_DEPLOYMENT": "gb_1",
         "GRIDBOOK_PARTITIONS": "4",
-        "GRIDBOOK_FAMILY_PARTITIONS": "market=8, meter = 16",
+        "GRIDBOOK_FAMILY_PARTITIONS": "market=8, meter = 4 + 16",
         "GRIDBOOK_FAMILIES": "market, meter",
         "GRIDBOOK_FAMILY_TICK_EVERY": "site=2",
         "GRIDBOOK_STANDBY": "true",
@@ -62,9 +63,9 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read_settings()
     assert settings.data == Path("/somewhere")
     assert settings.deployment == "gb_1"
-    counts = settings.partition_counts()
-    assert (counts.pop("market"), counts.pop("meter")) == (8, 16)
-    assert set(counts.values()) == {4}
+    counts = dict(settings.layout().families)
+    assert (counts.pop("market"), counts.pop("meter")) == ((8,), (4, 16))
+    assert set(counts.values()) == {(4,)}
     assert settings.families == ("market", "meter")
     assert settings.tick_multiples() == dict.fromkeys(FAMILIES, 60) | {"site": 2}
     assert settings.standby
@@ -111,7 +112,7 @@ def test_what_the_supervisor_tells_its_children_is_no_mistake(monkeypatch: pytes
         ("FAMILIES", "market,metre", "expected a family, found 'metre': did you mean meter?"),
         ("FAMILIES", "qqq", "found 'qqq': one of party,"),
         ("FAMILY_PARTITIONS", "markt=2", "expected a family, found 'markt': did you mean market?"),
-        ("FAMILY_PARTITIONS", "market=2000", "expected 1 to 1024 for market, found 2000"),
+        ("FAMILY_PARTITIONS", "market=2000", "expected 1 to 1000 for market, found 2000"),
         ("FAMILY_PARTITIONS", "market", "expected family=number,family=number, found 'market'"),
         ("FAMILY_TICK_EVERY", "market=-1", "expected family=number,family=number, found 'market=-1'"),
         ("FAMILY_TICK_EVERY", "market=0", "expected 1 to 86400 for market, found 0"),

@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
     from benchmarks import bids, market_day
     from benchmarks.owner_path import make_decider
+    from consumers.layout import Layout
     from consumers.partition import PartitionDecider
     from consumers.ports import Partition, StoredRecord
     from consumers.snapshot import taken, written
@@ -63,6 +64,7 @@ if __name__ == "__main__":
     # A door: pydantic makes messages in its own way.
     order = '{"party": "ann", "connection": "c", "delivery_start_at": 1, "side": "buy", "quantity_wh": 7'
     order += ', "limit_price_nano_per_kwh": -8, "restriction": "ioc", "expires_at": null}'
-    found["door"] = repr(Door(codec, {"market": 1}, lambda: Moment(1, 1)).read("market", "SubmitOrder", order))
+    door = Door(codec, Layout.of({"market": 1}), lambda: Moment(1, 1))
+    found["door"] = repr(door.read("market", "SubmitOrder", order))
     found["native"] = sorted(m for m in MODULES if m in sys.modules and str(sys.modules[m].__file__).endswith(".so"))
     print(json.dumps(found))

@@ -69,6 +69,6 @@ def test_write_without_a_fence_fails() -> None:
 
 def test_the_library_reads_the_store() -> None:
     store = MemoryStore()
-    store.create(["s"])
-    store.append([b"a", b"b", b"c"], Fence("s", store.claim("s").epoch, 0, 3))
-    assert [event.state for event in store.select_events("s", gt=0)] == [b"b", b"c"]
+    store.create(["s/0"])
+    store.append([b"a", b"b", b"c"], Fence("s/0", store.claim("s/0").epoch, 0, 3))
+    assert [event.state for event in store.select_events("s/0", gt=0)] == [b"b", b"c"]
