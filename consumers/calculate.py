@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from consumers.hints import HintedPosition, Hints
 from consumers.layout import Layout
-from consumers.limits import HINT_EVERY_S, MAX_BATCH, SEND_DEADLINE_S
+from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
 from consumers.ports import CommandLog, EventLog, Group, Headers, NewRecord, Partition
 from consumers.project import Reached
@@ -159,7 +159,8 @@ class Calculators:
         views: CompleteViews,
         report: Report,
         newer: NewerSchemas | None = None,
-        note_every_s: float = HINT_EVERY_S,
+        *,
+        note_every_s: float,
     ) -> None:
         self._note_every_s = note_every_s
         self._wired, self._codec, self._layout = wired, codec, layout

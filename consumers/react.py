@@ -10,7 +10,7 @@ from typing import Any
 
 from consumers.hints import HintedPosition, Hints
 from consumers.layout import Layout
-from consumers.limits import HINT_EVERY_S, MAX_BATCH, SEND_DEADLINE_S
+from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
 from consumers.ports import Batch, CommandLog, EventLog, Group, Headers, NewRecord, Partition
 from consumers.reading import COMMAND_ID, USUAL_HEADERS, handed_on, news, recorded
@@ -114,7 +114,8 @@ class Reactors:
         hints: Hints,
         report: Report,
         newer: NewerSchemas | None = None,
-        note_every_s: float = HINT_EVERY_S,
+        *,
+        note_every_s: float,
     ) -> None:
         self._note_every_s = note_every_s
         self._reactor, self._codec, self._events, self._commands = reactor, codec, events, commands

@@ -111,7 +111,16 @@ def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wire
         )
     if role == "react":
         return Reactors(
-            mine, Reactor(POLICIES, codec, layout), codec, events, commands, group, pipes.views, report, newer
+            mine,
+            Reactor(POLICIES, codec, layout),
+            codec,
+            events,
+            commands,
+            group,
+            pipes.views,
+            report,
+            newer,
+            note_every_s=choices.note_every_s,
         )
     if role == "project":
         return Projectors(
@@ -119,7 +128,17 @@ def made(role: str, deployment: Deployment, pipes: Pipes, choices: Choices, wire
         )
     if role == "calculate":
         return Calculators(
-            mine, wired, codec, layout, events, commands, group, pipes.views, report, newer, choices.note_every_s
+            mine,
+            wired,
+            codec,
+            layout,
+            events,
+            commands,
+            group,
+            pipes.views,
+            report,
+            newer,
+            note_every_s=choices.note_every_s,
         )
     assert role == "clock", f"no role {role}"
     return Clocks(

@@ -11,6 +11,7 @@ import consumers.calculate as module
 import consumers.workers
 from consumers.calculate import Calculators, WiredCalculation
 from consumers.layout import Layout
+from consumers.limits import HINT_EVERY_S
 from consumers.ports import LogUnavailable, NewRecord, Owner, Partition
 from consumers.project import Reached
 from consumers.report import Condition
@@ -121,7 +122,7 @@ class Process:
         logs = bench.logs
         self.calculators = Calculators(
             (*logs.partitions, SITE), [wired], CODEC, LAYOUT, logs.events, commands or logs.commands, self.group,
-            bench.slate, self.seen,
+            bench.slate, self.seen, note_every_s=HINT_EVERY_S,
         )  # fmt: skip
 
     @property

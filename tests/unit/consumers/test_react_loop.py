@@ -10,6 +10,7 @@ import pytest
 
 import consumers.workers
 from consumers.layout import Layout
+from consumers.limits import HINT_EVERY_S
 from consumers.ports import LogUnavailable, NewRecord, Partition
 from consumers.react import Reactor, Reactors, heard
 from consumers.reading import recorded
@@ -49,7 +50,7 @@ class Process:
         self.group.assign(PARTY)
         self.reactors = Reactors(
             logs.partitions, Reactor(POLICIES, CODEC, ONE_OF_EACH), CODEC, events or logs.events,
-            commands or logs.commands, self.group, notes, self.seen,
+            commands or logs.commands, self.group, notes, self.seen, note_every_s=HINT_EVERY_S,
         )  # fmt: skip
 
 
