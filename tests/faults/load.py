@@ -34,6 +34,7 @@ _TRADING = 17
 """Steps until delivery is over."""
 
 _REPEATED = 0.03
+_NO_LIMIT = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +169,7 @@ class Sender:
     def __init__(self, outside: Outside, layout: Layout, chunk: int = 20, pause: float = 0.0) -> None:
         self._outside, self._layout = outside, layout
         self._chunk, self._pause = chunk, pause
-        self._moved, self._going = asyncio.Event(), asyncio.Event()
-        self._going.set()
+        self._moved, self._more, self._most = asyncio.Event(), asyncio.Event(), _NO_LIMIT
         self.sent: dict[Sent, int] = {}
         """What was sent → how often at least."""
         self.sends = 0
@@ -190,13 +190,11 @@ class Sender:
         """Returns when all that was sent is answered, and all that follows from it."""
         await self._outside.quiet()
 
-    async def rested(self) -> None:
-        """Sends nothing until all is quiet."""
-        self._going.clear()
-        try:
-            await self._outside.quiet()
-        finally:
-            self._going.set()
+    def allow(self, more: int = _NO_LIMIT) -> None:
+        """Makes so many more sends, and waits then."""
+        self._most = self.sends + more
+        changed, self._more = self._more, asyncio.Event()
+        changed.set()
 
     async def live(self, load: Load) -> None:
         """Lives through the load's day, and waits until all is quiet."""
@@ -221,4 +219,5 @@ class Sender:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
         await asyncio.sleep(self._pause)
-        await self._going.wait()
+        while self.sends >= self._most:
+            await self._more.wait()

@@ -7,7 +7,6 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from consumers import hints
 from consumers.newer import NewerSchemas
 from consumers.owner import PartitionOwner
 from consumers.ports import Partition
@@ -21,8 +20,7 @@ _BETWEEN_SECONDS = 0.4
 
 
 def brisk() -> None:
-    """No bug: a group misses a dead member sooner (the broker must allow it), readers note every position at once."""
-    setattr(hints, "HINT_EVERY_S", 0.0)  # noqa: B010
+    """No bug: a group misses a dead member sooner, so that tests need not wait. The broker must allow it."""
     KafkaGroup.__init__.__kwdefaults__ |= {"session_ms": 1_500, "heartbeat_ms": 150}  # type: ignore[operator]
 
 
@@ -63,13 +61,14 @@ def rows_apart() -> None:
 
 
 def unfenced() -> None:
-    """Every process writes under a name of its own, so that none fences another."""
+    """Every process writes under a name of its own, so that none fences another, and none minds where it writes."""
     init = TransactionalProducer.__init__
 
     def own_name(producer: TransactionalProducer, bootstrap: str, transactional_id: str, **options: Any) -> None:
         init(producer, bootstrap, f"{transactional_id}.{os.getpid()}", **options)
 
     setattr(TransactionalProducer, "__init__", own_name)  # noqa: B010
+    setattr(TransactionalProducer, "first", property(lambda _: None, lambda _, first: None))  # noqa: B010
 
 
 def deaf() -> None:

@@ -31,7 +31,8 @@ STOP_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.02
 _WATCH_SECONDS: Final = 0.5
 _SHOWN_BYTES: Final = 4_000
-_STOPPED: Final = b'"event": "stopped"'
+_NEVER: Final = (b'"event": "stopped"', b"duplicate key value")
+"""What no process of a sound deployment says: that a part has stopped for good, that a fact came twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Place:
             "GRIDBOOK_REPLICATION_FACTOR": str(self.copies[0]),
             "GRIDBOOK_MIN_INSYNC_REPLICAS": str(self.copies[1]),
             "GRIDBOOK_SNAPSHOT_EVERY": "1000",
+            "GRIDBOOK_NOTE_MS": "20",
             "GRIDBOOK_HEALTH_PORT": "none",
             "GRIDBOOK_LOG_FORMAT": "json",
         }
@@ -140,7 +142,9 @@ class Nursery:
 
     def __call__(self, argv: Sequence[str], environ: dict[str, str], log: Path, plants: Sequence[str] = ()) -> Child:
         asked = {"argv": list(argv), "environ": environ, "log": str(log), "plants": [*self._always, *plants]}
-        return _Forked(self, int(self.ask(asked)))
+        pid = int(self.ask(asked))
+        assert pid > 0, f"no process has the number {pid}; a signal to it would be one to others"
+        return _Forked(self, pid)
 
 
 class _Started:
@@ -225,7 +229,7 @@ class Fleet:
                 with log.open("rb") as file:
                     file.seek(read.get(log, 0))
                     said = file.read()
-                assert _STOPPED not in said, f"a part has stopped for good\n{self.said()}"
+                assert not any(never in said for never in _NEVER), f"a part has stopped for good\n{self.said()}"
                 read[log] = read.get(log, 0) + said.rfind(b"\n") + 1
             await asyncio.sleep(_WATCH_SECONDS)
 

@@ -45,10 +45,14 @@ class Soak:
 
     def run(self, minutes: float) -> bool:
         """Whether nothing differed."""
-        with self._database, self._cluster:
-            while not self.problems and (not self.rounds or time.monotonic() - self._began < minutes * 60):
-                self.rounds += 1
-                asyncio.run(self._round())
+        try:
+            self._database.start()
+            with self._cluster:
+                while not self.problems and (not self.rounds or time.monotonic() - self._began < minutes * 60):
+                    self.rounds += 1
+                    asyncio.run(self._round())
+        finally:
+            self._database.destroy()
         return not self.problems
 
     async def _round(self) -> None:
@@ -81,8 +85,8 @@ class Soak:
             self.records += found.records
             self.problems += found.problems
             told = f"{found.commands:,} commands, {found.records:,} records, {found.events['TradeMade']:,} trades"
-        except AssertionError as failed:
-            self.problems.append(str(failed))
+        except Exception as failed:  # also servers that did not come back
+            self.problems.append(f"{type(failed).__name__}: {failed}")
             told = "it did not end"
         self.faults += storm.counts
         self.killed += storm.killed

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers import clock
+from consumers import clock, workers
 from consumers.clock import Clocks
 from consumers.limits import CLOCK_JUMP_US, HOUR_US
 from consumers.owner import PartitionOwner
@@ -26,6 +26,11 @@ from tests.simulation.world import T0
 P = Partition("market", 0)
 TICK_US = 10_000
 _LOOK_SECONDS = 0.005
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_LOOK_S", 0.05)  # at the group; so a clock ends sooner
 
 
 class Watch:

@@ -203,6 +203,6 @@ async def test_the_second_sends_of_the_library_are_found(
 
 async def test_batches_that_nobody_awaits_are_found(kafka_bootstrap: str, proxy: Proxy, recorded: Recording) -> None:
     story = troubled(proxy, (PRODUCE, REFUSED, SECOND_BATCH[:-1]))
-    found = await life(NotAwaited, kafka_bootstrap, proxy, recorded, story, seconds=4)
+    found = await life(NotAwaited, kafka_bootstrap, proxy, recorded, story, seconds=2.5)
     print(found)
     assert TORN in " ".join(found), "the library looks at its batches now: is the own producer still needed?"

@@ -16,6 +16,8 @@ from tests.faults.releases import read_first, then_written
 from tests.faults.trial import Life, lived
 
 ORDER = "gridbook.market.OrderAccepted"
+FEW = 6
+"""Sends before a release is changed, and while it is."""
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +51,23 @@ async def test_releases_work_side_by_side_and_can_be_rolled_back(
     second, reading, writing = releases
 
     async def story(life: Life) -> None:
-        fleet = life.fleet
-        for part, release, names in (
-            (0.15, reading, ["second", "react"]),  # beside the first release
-            (0.3, reading, ["decide", "project", "calculate"]),
-            (0.4, writing, ["second", "react", "project"]),  # beside the one that reads already
-            (0.5, writing, ["decide", "calculate"]),
-            (0.6, reading, ["decide", "second", "react", "project", "calculate"]),  # and back
+        fleet, sender = life.fleet, life.sender
+        await sender.reached(life.founded)
+        for release, names in (
+            (reading, ["second", "react"]),  # beside the first release
+            (reading, ["decide", "project", "calculate"]),
+            (writing, ["second", "react", "project"]),  # beside the one that reads already
+            (writing, ["decide", "calculate"]),
+            (reading, ["decide", "second", "react", "project", "calculate"]),  # and back
         ):
-            await life.sender.reached(round(part * life.sends))
+            sender.allow(2 * FEW)
+            await sender.reached(sender.sends + FEW)
             fleet.spawn = release
             await asyncio.gather(*(fleet.restart(name, how=signal.SIGTERM) for name in names))
-            await life.sender.rested()  # each pair of releases has decided something together
+            await sender.quiet()  # each pair of releases has decided something together
+        sender.allow()
 
-    found = await lived(place, nursery, Load(8), story, more={"second": "decide"}, witnessed=True)
+    found = await lived(place, nursery, Load(8, whole=False), story, more={"second": "decide"}, witnessed=True)
     assert found.problems == []
     ids = {entry.id: entry.version for entry in load_entries(second / "schemas" / "published") if entry.name == ORDER}
     assert await versions(place, ids) == [1, 2, 1]
