@@ -121,15 +121,16 @@ class Clocks:
     async def _run(self, partition: Partition, ends: asyncio.Event) -> None:
         last = await last_tick((*self._partitions, *self._ended), self._codec, self._events, self._commands)
         self._report.gone(named(partition))  # from here on it is the clock that is looked at
-        now, steady = self._now(), time.monotonic()
-        base = last if last.n else Moment(0, now // self._tick_us * self._tick_us)
+        untold = self._partitions
+        if not last.n:
+            last, untold = await self._first(), untold[1:]
+        base, now, steady = last, self._now(), time.monotonic()
         if now - base.at > MAX_TICK_JUMP_US:
             raise ClockJumped(
                 f"the last tick on the log was {(now - base.at) // DAY_US} days ago, and no partition believes a jump"
                 f" of more than {MAX_TICK_JUMP_US // DAY_US}: set the machine's clock right, or use another deployment"
             )
-        if last.n:
-            await self._clock.tick(last)  # who sent it may have died, or failed, before everybody was told
+        await self._clock.tick(last, untold)  # who sent it may have died, or failed, before everybody was told
         while not ends.is_set():
             self._show(last, now)
             steps = (now - base.at) // self._tick_us
@@ -147,6 +148,18 @@ class Clocks:
                     f"the machine's clock jumped by {jump_us / 1_000_000:+,.0f} s: no tick is sent any more;"
                     " set it right and start the clock again"
                 )
+
+    async def _first(self) -> Moment:
+        """Tick 1: of clocks that begin together on an empty log, the one that stands first in the first partition."""
+        place = self._partitions[0]
+        await self._clock.tick(Moment(1, self._now() // self._tick_us * self._tick_us), [place])
+        async for stored in between(self._commands, place, 0):
+            if self._codec.type_of(stored.value) is Tick:
+                with suppress(UndecodableRecord):  # as in `_last_of`
+                    tick: Tick = self._codec.decode(stored.value)[1]
+                    if tick.n == 1:
+                        return Moment(tick.n, tick.at)
+        raise AssertionError("a tick that was stored is not on the log")
 
     def _show(self, last: Moment, now: int) -> None:
         ahead_us = last.at - now

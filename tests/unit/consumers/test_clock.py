@@ -19,6 +19,7 @@ from consumers.report import Condition
 from consumers.workers import NeedsOperator
 from schemas.envelope import Causation, CommandMeta, Moment
 from schemas.log.commands import Tick
+from schemas.log.events import TimePassed
 from schemas.party.commands import RegisterParty
 from schemas.party.events import Role
 from tests.unit.consumers.loops import CODEC, NOW, PARTY, Driven, Logs, Seen, eventually, running, turns
@@ -107,9 +108,9 @@ async def every_partition_has_passed(logs: Logs, n: int, at: int) -> None:
 async def test_the_first_ticks_of_a_deployment(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(T + 400_000)
     await tick_for(clocks(logs, machine, monkeypatch), machine, 3.7)
-    assert await ticks(logs) == [(1, 1), (2, 2), (3, 3), (4, 4)]
-    assert await ticks(logs, SITE) == [(3, 3)]
-    assert await ticks(logs, METER) == []
+    assert await ticks(logs) == [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4)]
+    assert await ticks(logs, SITE) == [(1, 0), (3, 2)]
+    assert await ticks(logs, METER) == [(1, 0)], "everybody is told when it began"
 
 
 async def test_ticks_lie_on_the_line_through_the_last_one(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +145,29 @@ async def test_two_clocks_say_the_same(logs: Logs, monkeypatch: pytest.MonkeyPat
     for partition in ALL:
         await logs.answer(partition)
         assert not [b for b in await logs.bodies(partition) if type(b).__name__ == "CommandSetAside"]
+
+
+async def test_two_clocks_that_begin_together_on_an_empty_log_say_the_same(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither has seen a tick of the other when it begins, and their machines do not agree."""
+    looked = list[Moment]()
+
+    async def both_have_looked(*args: Any) -> Moment:
+        looked.append(await last_tick(*args))
+        while len(looked) < 2:
+            await asyncio.sleep(0)
+        return looked[0]
+
+    monkeypatch.setattr(module, "last_tick", both_have_looked)
+    first, second = Machine(T + 300_000), Machine(T + 5 * SECOND)
+    began = clocks(logs, first, monkeypatch), clocks(logs, second, monkeypatch)
+    lines = set[int]()
+    await asyncio.gather(tick_for(began[0], first, 9.3), tick_for(began[1], second, 4.1))
+    for partition in ALL:
+        await logs.answer(partition)
+        lines |= {b.at - b.n * SECOND for b in await logs.bodies(partition) if isinstance(b, TimePassed)}
+    assert len(lines) == 1
 
 
 async def test_another_length_of_a_tick_begins_at_the_last_tick(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
