@@ -31,7 +31,8 @@ STOP_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.02
 _WATCH_SECONDS: Final = 0.5
 _SHOWN_BYTES: Final = 4_000
-_NEVER: Final = (b'"event": "stopped"', b"duplicate key value")
+STOPPED: Final = b'"event": "stopped"'
+_NEVER: Final = (STOPPED, b"duplicate key value")
 """What no process of a sound deployment says: that a part has stopped for good, that a fact came twice."""
 
 

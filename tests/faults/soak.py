@@ -39,21 +39,35 @@ class Soak:
         self._seed, self._folder, self._plant = seed, folder, plant
         self._cluster, self._database = LocalCluster(folder / "kafka"), LocalPostgres(folder / "postgres")
         self._began = time.monotonic()
-        self.faults = Counter[str]()
-        self.killed = self.commands = self.records = self.rounds = 0
+        self.faults, self.killed = Counter[str](), Counter[str]()
+        self.commands = self.records = self.trades = self.rounds = 0
         self.problems = list[str]()
 
-    def run(self, minutes: float) -> bool:
-        """Whether nothing differed."""
+    def run(self, minutes: float, kills: int) -> bool:
+        """Whether nothing differed; no round begins after so many minutes and kills."""
         try:
             self._database.start()
             with self._cluster:
-                while not self.problems and (not self.rounds or time.monotonic() - self._began < minutes * 60):
+                while not self.problems and (self.seconds < minutes * 60 or self.killed.total() < kills):
                     self.rounds += 1
                     asyncio.run(self._round())
         finally:
             self._database.destroy()
         return not self.problems
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    @property
+    def counted(self) -> str:
+        """What was done and what stands on the logs, in one line."""
+        return (
+            f"{self.rounds} rounds in {self.seconds:,.0f} s, {self.killed.total()} kills ({_counts(self.killed)}),"
+            f" {self.faults.total()} faults ({_counts(self.faults)}), {self.commands:,} commands,"
+            f" {self.records:,} records, {self.trades:,} trades"
+        )
 
     async def _round(self) -> None:
         seed = self._seed * 1_000 + self.rounds
@@ -83,6 +97,7 @@ class Soak:
                 )
             self.commands += found.commands
             self.records += found.records
+            self.trades += found.events["TradeMade"]
             self.problems += found.problems
             told = f"{found.commands:,} commands, {found.records:,} records, {found.events['TradeMade']:,} trades"
         except Exception as failed:  # also servers that did not come back
@@ -91,28 +106,29 @@ class Soak:
         self.faults += storm.counts
         self.killed += storm.killed
         verdict = "no difference" if not self.problems else "DIFFERS"
-        self._say(f"round {self.rounds}: {storm.killed} kills, {told}: {verdict}")
+        self._say(f"round {self.rounds}: {storm.killed.total()} kills, {told}: {verdict}")
 
     def _say(self, text: str) -> None:
-        print(f"{time.monotonic() - self._began:7.1f} s  {text}", flush=True)
+        print(f"{self.seconds:7.1f} s  {text}", flush=True)
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counter.items()))
 
 
 def main() -> int:
     """The exit code: 1 when something differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--seed", type=int, required=True, help="the same seed draws the same load and the same faults")
-    parser.add_argument("--minutes", type=float, default=15.0, help="no round begins after so long")
+    parser.add_argument("--minutes", type=float, default=15.0, help="go on for so long")
+    parser.add_argument("--kills", type=int, default=100, help="and until so many were killed")
     parser.add_argument("--plant", help="a bug of tests/faults/planted.py in every process that decides or projects")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     soak = Soak(asked.seed, folder, asked.plant)
-    holds = soak.run(asked.minutes)
-    print(f"\nseed {asked.seed}: {soak.rounds} rounds, {time.monotonic() - soak._began:,.0f} s")
-    for kind, count in sorted(soak.faults.items()):
-        print(f"{count:6,}  {kind}")
-    print(f"{soak.killed:6,}  killed by SIGKILL")
-    print(f"{soak.commands:6,} commands, {soak.records:,} records")
+    holds = soak.run(asked.minutes, asked.kills)
+    print(f"\nmake soak SEED={asked.seed} MINUTES={asked.minutes:g}: {soak.counted}")
     if holds:
         shutil.rmtree(folder, ignore_errors=True)
         print("verdict: no difference")

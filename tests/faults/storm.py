@@ -1,6 +1,7 @@
 """Faults of all kinds, drawn from a seed, as long as a load lasts."""
 
 import asyncio
+import os
 import random
 import shutil
 import signal
@@ -20,6 +21,7 @@ from consumers.ports import LogUnavailable
 from infra.kafka.broker import LocalCluster
 from infra.kafka.connection import connect, disconnect, leader
 from infra.postgres.server import LocalPostgres
+from tests.faults.processes import STOPPED
 from tests.faults.trial import Life
 
 NODES: Final = (1, 2, 3)
@@ -35,8 +37,13 @@ FREEZE_SECONDS: Final = (7.0, 12.0)
 PAUSE_SECONDS: Final = (4.0, 9.0)
 """Of a broker; longer than a request may take (3 s)."""
 
+CLOCK_SECONDS: Final = 30.0
+"""For a clock to see how far it is ahead; brokers may be away."""
+
 REST_SECONDS: Final = 6.0
 """Between two faults of brokers: two at once are an outage, and copies have to catch up."""
+
+_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,8 @@ class Storm:
         self._running: dict[str, asyncio.Task[None]] = {}
         self.counts = Counter[str]()
         """Kind → how often."""
-        self.killed = 0
-        """Processes, brokers and databases that were killed by SIGKILL."""
+        self.killed = Counter[str]()
+        """Who was killed by SIGKILL (a role, a broker, the database) → how often."""
 
     async def __call__(self, life: Life) -> None:
         """Until the load is over; then everything is put right again."""
@@ -98,8 +105,8 @@ class Storm:
     async def kill_process(self, life: Life) -> str:
         """`kill -9`, and another one at once or a little later."""
         name = self._rng.choice([name for name in life.fleet.names if name not in life.fleet.frozen])
+        self.killed[life.fleet.role(name)] += 1
         await life.fleet.restart(name, self._rng.choice([0.0, 0.0, self._rng.uniform(0, 3)]))
-        self.killed += 1
         return name
 
     async def end_process(self, life: Life) -> str:
@@ -128,6 +135,25 @@ class Storm:
         with suppress(OSError):  # somebody has made the folder meanwhile, and begins anew
             aside.rename(folder)
         return "file in its place"
+
+    async def start_clock(self, life: Life) -> str:
+        """A clock whose machine is years ahead of the log: it must send nothing, and call an operator.
+
+        A tick of today would be set aside, and found.
+        """
+        said = life.fleet.place.folder / "clock.said"  # not among the logs of those that must not stop
+        said.unlink(missing_ok=True)
+        clock = life.fleet.spawn(["run", "clock", "--kafka"], life.fleet.place.environ(), said, ())
+        ends, stopped = time.monotonic() + CLOCK_SECONDS, False
+        while not stopped and time.monotonic() < ends and clock.code() is None:
+            await asyncio.sleep(_LOOK_SECONDS)
+            stopped = STOPPED in said.read_bytes()
+        with suppress(ProcessLookupError):
+            os.kill(clock.pid, signal.SIGKILL)
+        while clock.code() is None:
+            await asyncio.sleep(_LOOK_SECONDS)
+        self.killed["clock"] += 1
+        return "has stopped" if stopped else "has not come so far"
 
     # -- brokers -----------------------------------------------------------------------------------
 
@@ -158,7 +184,7 @@ class Storm:
 
     async def _kill_broker(self, node: int) -> str:
         await asyncio.to_thread(self._cluster.kill, node)
-        self.killed += 1
+        self.killed["broker"] += 1
         await asyncio.sleep(self._rng.uniform(0, 6))
         await asyncio.to_thread(self._cluster.restart, node)
         return f"broker {node}"
@@ -181,7 +207,7 @@ class Storm:
     async def kill_database(self, life: Life) -> str:
         """As a power cut, and again after a while."""
         await asyncio.to_thread(self._database.kill)
-        self.killed += 1
+        self.killed["database"] += 1
         await asyncio.sleep(self._rng.uniform(0, 4))
         await asyncio.to_thread(self._database.start)
         return "killed"
@@ -197,6 +223,7 @@ KINDS: Final = (
     Kind("process killed", 12, "kill", Storm.kill_process),
     Kind("process ended", 1.5, "kill", Storm.end_process),
     Kind("process frozen", 3, "freeze", Storm.freeze_process),
+    Kind("clock ahead", 0.7, "clock", Storm.start_clock),
     Kind("snapshots refused", 0.7, "snapshots", Storm.refuse_snapshots),
     Kind("leader killed", 2, "broker", Storm.kill_leader),
     Kind("coordinator killed", 2, "broker", Storm.kill_coordinator),
