@@ -9,7 +9,7 @@ import pytest
 
 import consumers.workers as module
 from consumers.failures import ChainBroken
-from consumers.ports import Fenced, LogUnavailable, Partition
+from consumers.ports import Fenced, LogDiffers, LogUnavailable, Partition
 from consumers.report import Condition
 from consumers.workers import Alone, NeedsOperator, Pauses, Workers, kept, until
 from schemas.codec import UndecodableRecord, UnknownSchema
@@ -173,7 +173,8 @@ async def test_who_failed_pauses_before_it_tries_again(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "error", [ChainBroken("changed"), UnknownSchema(7), UndecodableRecord("bytes"), NeedsOperator("look")]
+    "error",
+    [ChainBroken("changed"), UnknownSchema(7), UndecodableRecord("bytes"), LogDiffers("other"), NeedsOperator("look")],
 )
 async def test_what_is_fatal_stops_one_worker_with_an_alarm(error: Exception) -> None:
     async with at_work(TWO) as bench:
