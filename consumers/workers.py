@@ -213,9 +213,10 @@ class Workers:
         newest = max((tick for _, tick in places.values()), default=0)
         for partition, (position, tick) in places.items():
             labels = (self._role, partition.family, str(partition.number))
-            self._report.set(LAG_TICKS, *labels, value=newest - tick)
             behind = await self._log.end(partition) - position
-            self._report.set(LAG, *labels, value=max(0, behind))
+            if partition in self._running:  # else it was given away meanwhile, and its gauges with it
+                self._report.set(LAG_TICKS, *labels, value=newest - tick)
+                self._report.set(LAG, *labels, value=max(0, behind))
 
 
 def named(partition: Partition) -> str:

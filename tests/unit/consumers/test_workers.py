@@ -343,6 +343,23 @@ async def test_how_far_workers_are_is_told_also_after_an_error(monkeypatch: pyte
         assert bench.group.positions == {ONE: 10, TWO: 31}
 
 
+async def test_how_far_it_was_is_not_told_of_what_was_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LAG_S", 0.01)
+    async with at_work(ONE, TWO) as bench:
+
+        async def end(partition: Partition) -> int:
+            if partition == TWO:
+                bench.group.assign(ONE)
+                await eventually(lambda: bench.seen.now("market/1") is None)  # its gauges are forgotten then
+            return 30
+
+        monkeypatch.setattr(bench.log.events, "end", end)
+        bench.place = {ONE: (10, 7), TWO: (20, 5)}.get
+        await eventually(lambda: bench.seen.now("market/1") is None)
+        await asyncio.sleep(0.05)
+        assert set(bench.seen.gauges) == {(name, "decide", "market", "0") for name in ("lag_records", "lag_ticks")}
+
+
 # -- parts ----------------------------------------------------------------------------------------------
 
 
