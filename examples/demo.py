@@ -23,11 +23,12 @@ from examples.names import invented_name
 from examples.sample_files import SampleFileError
 from examples.world import SAMPLE
 from gateways.app import FAILURES, App, UnusableFolder, forget_local, open_vault
+from gateways.running import AlreadyRuns, demand_nobody
 from gateways.servers import Servers, servers
 from infra.vault.vault import PersonalData, Vault
 
 DATA: Final = Path(".gridbook/demo")
-_FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, SampleFileError)
+_FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, SampleFileError, AlreadyRuns)
 
 
 async def live(app: App, day: Day, show: Callable[[str, int], None]) -> None:
@@ -124,6 +125,7 @@ def main(
         if json_file is not None and not json_file.absolute().parent.is_dir():
             raise UnusableFolder(f"{json_file}: there is no such folder: choose another --json")
         if fresh and data.is_dir():
+            demand_nobody(data)
             forget_local(data)
         with servers(data, kafka) as places:
             bind_sample(data, sample)

@@ -10,9 +10,8 @@ import typer
 
 from consumers.ports import Partition, Switchboard, SwitchboardUnavailable
 from gateways.app import open_switchboard
-from gateways.app.backends import find_local_database
 from gateways.running import AlreadyRuns, running
-from gateways.servers import deployment_name
+from gateways.servers import deployment_name, servers
 from gateways.settings import InvalidSettings, Settings
 from gateways.terminal import SAID, Data, Json, Kafka, complain, print_rows, settings_of
 
@@ -110,11 +109,8 @@ def _database(settings: Settings, folder: Path) -> Iterator[str]:
     else:
         if not folder.exists():
             raise typer.BadParameter(f"{folder} does not exist: name the folder with --data, or set DATABASE_URL")
-        database = find_local_database(folder / "postgres")
-        try:
-            yield database.dsn
-        finally:
-            database.stop()
+        with servers(folder, False, settings) as places:
+            yield places.dsn
 
 
 def _deployment(settings: Settings, folder: Path, kafka: bool) -> str:

@@ -12,11 +12,10 @@ from gateways.app.processes import serve
 from gateways.parent import end_with_parent
 from gateways.roles import ROLES, Choices
 from gateways.running import AlreadyRuns
-from gateways.servers import servers
 from gateways.settings import InvalidSettings, Settings
 from gateways.supervise import CONFIGURATION
 from gateways.supervise import up as run_all
-from gateways.terminal import SAID, Data, Kafka, complain, settings_of
+from gateways.terminal import SAID, Data, Kafka, complain, reached, settings_of
 
 RoleName = Literal["decide", "react", "project", "calculate", "clock"]
 Families = Annotated[list[str] | None, typer.Option("--family", help="Only this family (again for more).")]
@@ -39,7 +38,7 @@ def run(
     try:
         settings, folder = settings_of(data)
         choices = choices_of(settings, tuple(family or settings.families), standby or settings.standby)
-        with servers(folder, kafka, settings) as places:
+        with reached(settings, folder, kafka) as places:
             made = deployment_of(places.deployment, settings.layout().families)
             asyncio.run(serve(role, places.backend(), places.dsn, made, settings, choices, folder, parent))
     except (LogDiffers, InvalidSettings) as failure:

@@ -8,9 +8,9 @@ import typer
 from gateways.app import App, deployment_of
 from gateways.app.processes import snapshots_of, topics_of
 from gateways.grow import grow as grow_family
-from gateways.servers import Servers, servers
+from gateways.servers import Servers
 from gateways.settings import Settings
-from gateways.terminal import Data, Json, ends, print_rows, settings_of
+from gateways.terminal import Data, Json, ends, print_rows, reached, settings_of
 from schemas.catalog import FAMILIES
 from schemas.values import MAX_PARTITIONS
 
@@ -50,7 +50,7 @@ def topics(
 
     def found() -> bool:
         settings, folder = settings_of(data)
-        with servers(folder, True, settings) as places:
+        with reached(settings, folder, True) as places:
             return asyncio.run(work(places, settings))
 
     ends(found)
@@ -82,7 +82,7 @@ def grow(
 
     def found() -> bool:
         settings, folder = settings_of(data)
-        with servers(folder, True, settings) as places:
+        with reached(settings, folder, True) as places:
             return asyncio.run(work(places, settings))
 
     ends(found)

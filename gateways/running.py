@@ -1,6 +1,7 @@
-"""`gridbook up` runs once on a data folder, and says there where its local servers answer.
+"""One process at a time keeps the local servers of a data folder; `gridbook up` says there where they answer.
 
-Other commands on the same folder use those servers instead of taking them over, which would end them.
+Other commands on the same folder use the servers of `gridbook up` instead of taking them over, which would end them;
+beside any other process they are refused.
 """
 
 import fcntl
@@ -13,13 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from gateways.app import UnusableFolder
+
 _LOCK: Final = "up.lock"
 _FILE: Final = "up.json"
 _SECONDS: Final = 0.5
 
 
 class AlreadyRuns(RuntimeError):
-    """A `gridbook up` is on the data folder and must not be disturbed; the message says how."""
+    """Another process keeps the data folder's servers and must not be disturbed; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +36,24 @@ class Running:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keeps every other `gridbook up` off the data folder; a killed one keeps nobody off.
+    """Keeps everybody else off the local servers of the data folder; a killed process keeps nobody off.
 
     Raises:
-        AlreadyRuns: one is there.
+        AlreadyRuns: somebody is there.
+        UnusableFolder: it is no folder in which something can be kept.
     """
-    with (folder / _LOCK).open("a") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _LOCK).open("a")
+    except OSError as error:
+        raise UnusableFolder(f"nothing can be kept in {folder} ({error}): choose another --data") from error
+    with lock:
         ends = time.monotonic() + _SECONDS
         while not _locked(lock.fileno(), fcntl.LOCK_EX):  # somebody may just be looking
             if time.monotonic() > ends:
-                there = _read(folder)
-                who = f"process {there.pid}" if there else "another process"
-                raise AlreadyRuns(f"`gridbook up` runs on {folder} already ({who}): stop that one first")
+                raise _runs(folder, there) if (there := _read(folder)) else _busy(folder)
             time.sleep(0.02)
+        (folder / _FILE).unlink(missing_ok=True)  # what a killed one has announced
         yield
 
 
@@ -67,7 +75,7 @@ def running(folder: Path) -> Running | None:
     """The `gridbook up` that runs on the data folder now, if there is one.
 
     Raises:
-        AlreadyRuns: one is starting or stopping: its servers must be left alone.
+        AlreadyRuns: one is starting or stopping, or another command is at work: the servers must be left alone.
     """
     try:
         with (folder / _LOCK).open() as lock:
@@ -77,8 +85,29 @@ def running(folder: Path) -> Running | None:
         return None
     there = _read(folder)
     if there is None:
-        raise AlreadyRuns(f"`gridbook up` is starting or stopping on {folder}: try again in some seconds")
+        raise _busy(folder)
     return there
+
+
+def demand_nobody(folder: Path) -> None:
+    """Nobody may keep the servers of the folder now.
+
+    Raises:
+        AlreadyRuns: somebody does.
+    """
+    if there := running(folder):
+        raise _runs(folder, there)
+
+
+def _runs(folder: Path, there: Running) -> AlreadyRuns:
+    return AlreadyRuns(f"`gridbook up` runs on {folder} already (process {there.pid}): stop that one first")
+
+
+def _busy(folder: Path) -> AlreadyRuns:
+    return AlreadyRuns(
+        f"another process keeps the local servers of {folder} (a demo, a command, or a `gridbook up` that is starting"
+        " or stopping): wait until it has ended, or start `gridbook up`, beside which others may work"
+    )
 
 
 def _locked(descriptor: int, how: int) -> bool:

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from gateways.app.backends import (
     kafka_backend,
     postgres_backend,
 )
+from gateways.running import alone
 from gateways.settings import Settings
 
 _DEPLOYMENT: Final = "deployment"
@@ -47,33 +48,49 @@ def deployment_name(folder: Path) -> str:
 
     Of several processes that draw, all get the same; a crash leaves a whole name or none. Whether a deployment may
     have the name is checked by what is made under it.
+
+    Raises:
+        UnusableFolder: nothing can be kept there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    named = folder / _DEPLOYMENT
-    if not named.exists():
-        name = f"gb_{secrets.token_hex(4)}"
-        drawn = folder / f"{_DEPLOYMENT}.{name}"
-        drawn.write_text(f"{name}\n")
-        with suppress(FileExistsError):  # somebody was faster: theirs is the name
-            os.link(drawn, named)
-        drawn.unlink()
-    return named.read_text().strip()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        named = folder / _DEPLOYMENT
+        if not named.exists():
+            name = f"gb_{secrets.token_hex(4)}"
+            drawn = folder / f"{_DEPLOYMENT}.{name}"
+            drawn.write_text(f"{name}\n")
+            with suppress(FileExistsError):  # somebody was faster: theirs is the name
+                os.link(drawn, named)
+            drawn.unlink()
+        return named.read_text().strip()
+    except OSError as error:
+        raise UnusableFolder(f"nothing can be kept in {folder} ({error}): choose another --data") from error
 
 
 @contextmanager
 def servers(folder: Path, kafka: bool, settings: Settings | None = None) -> Iterator[Servers]:
-    """Starts (or takes over) what the folder's deployment needs, and ends what it started.
+    """What the folder's deployment needs: as the settings name it, else started here, and ended in the end.
 
-    Without settings the names and copies of a local deployment hold.
+    Whoever starts something is alone in the folder for so long: two would end each other's servers.
 
     Raises:
+        AlreadyRuns: somebody else is there.
         UnusableFolder, DatabaseUnreachable, LocalPostgresError, LocalBrokerError: one sentence, what was
             tried and what to do.
     """
-    try:
-        deployment = deployment_name(folder)
-    except OSError as error:
-        raise UnusableFolder(f"nothing can be kept in {folder} ({error}): choose another --data") from error
+    starts = settings is None or not all_named(settings, kafka)
+    with alone(folder) if starts else nullcontext(), own_servers(folder, kafka, settings) as places:
+        yield places
+
+
+@contextmanager
+def own_servers(folder: Path, kafka: bool, settings: Settings | None = None) -> Iterator[Servers]:
+    """As `servers`, for who is alone in the folder. Starts what the settings do not name, or takes over what a killed
+    process has left running, and ends both.
+
+    Without settings the names and copies of a local deployment hold.
+    """
+    deployment = deployment_name(folder)
     if settings is not None and (given := _given(settings, kafka, deployment, folder)) is not None:
         yield given
         return
@@ -92,10 +109,15 @@ def servers(folder: Path, kafka: bool, settings: Settings | None = None) -> Iter
         yield Servers(database.dsn, bootstrap, deployment, folder / "vault.key", copies)
 
 
+def all_named(settings: Settings, kafka: bool) -> bool:
+    """Whether the settings name every server, so that none has to be started."""
+    return settings.database_url is not None and not (kafka and settings.kafka_bootstrap is None)
+
+
 def _given(settings: Settings, kafka: bool, drawn: str, folder: Path) -> Servers | None:
     """The servers that the settings name, if nothing has to be started: whether they answer now is no question here,
     because a process waits for what is gone."""
-    if settings.database_url is None or (kafka and settings.kafka_bootstrap is None):
+    if settings.database_url is None or not all_named(settings, kafka):
         return None
     deployment = settings.deployment or (f"{drawn}_kafka" if kafka else drawn)
     bootstrap, copies = (settings.kafka_bootstrap, settings.copies(local_broker=False)) if kafka else (None, (1, 1))

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from gateways.app.processes import process_log
 from gateways.roles import ROLES
 from gateways.running import alone, announced
-from gateways.servers import Servers, servers
+from gateways.servers import Servers, own_servers
 from gateways.settings import PARENT, PREFIX, Settings
 
 CONFIGURATION: Final = 2
@@ -86,8 +86,7 @@ def up(settings: Settings, kafka: bool, data: Path | None = None, roles: Sequenc
     log = process_log("up", settings)
     with log:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with alone(folder), servers(folder, kafka, settings) as places:
+            with alone(folder), own_servers(folder, kafka, settings) as places:
                 # Only our own: somebody's DATABASE_URL may hold a password, which is not for files.
                 dsn = places.dsn if settings.database_url is None else None
                 bootstrap = places.bootstrap if settings.kafka_bootstrap is None else None

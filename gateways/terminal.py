@@ -18,7 +18,7 @@ from consumers.ports import SwitchboardUnavailable
 from gateways.app import FAILURES, App
 from gateways.door import InvalidCommand
 from gateways.running import AlreadyRuns, running
-from gateways.servers import Servers, deployment_name, servers
+from gateways.servers import Servers, all_named, deployment_name, servers
 from gateways.settings import InvalidSettings, Settings, read_settings
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder (default: GRIDBOOK_DATA or .gridbook/demo).")]
@@ -54,12 +54,14 @@ def settings_of(data: Path | None) -> tuple[Settings, Path]:
 
 @contextmanager
 def reached(settings: Settings, folder: Path, kafka: bool) -> Iterator[Servers]:
-    """The servers of the deployment: those of a `gridbook up` that runs on the folder, else as `servers` finds them.
+    """The servers of the deployment: those that the settings name, those of a `gridbook up` that runs on the folder, or
+    started for this.
 
     Raises:
-        AlreadyRuns: it is just starting or stopping, or uses servers that the settings here do not name.
+        AlreadyRuns: somebody else is in the folder who starts or stops servers, or uses servers that the settings here
+            do not name.
     """
-    there = running(folder)
+    there = None if all_named(settings, kafka) else running(folder)
     if there is None:
         with servers(folder, kafka, settings) as places:
             yield places

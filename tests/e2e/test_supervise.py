@@ -17,11 +17,13 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from gateways.cli import app as commands
 from gateways.cli_partition import app as partition_commands
 from gateways.running import AlreadyRuns, running
-from gateways.servers import Servers
+from gateways.servers import Servers, servers
 from gateways.settings import Settings
 from gateways.supervise import Child, Patience, Supervisor, attributed, children_of
 
@@ -271,6 +273,9 @@ supervise.command_line = lambda role, kafka: [sys.executable, sys.argv[1], role,
 sys.exit(supervise.up(read_settings(), False, Path(sys.argv[2])))
 """
 
+RUN = "from gateways.cli import main; main()"
+DEMO = "import typer; from examples.demo import main; typer.run(main)"
+
 
 @contextmanager
 def started(code: str, *words: object, **environ: str) -> Iterator["subprocess.Popen[str]"]:
@@ -372,6 +377,14 @@ def test_up_brings_its_servers_is_found_by_others_and_ends_whole(
         assert "market/0 rests" in partition("pause", "market/0", "--reason", "look first")
         assert "look first" in partition("owner", "market/0")
         assert "goes on" in partition("resume", "market/0")
+        with started(RUN, "run", "react", "--data", folder) as beside:
+            read_until(beside, "running")
+            beside.send_signal(signal.SIGTERM)
+            assert beside.wait(10) == 0
+        with started(DEMO, "--data", folder, "--fresh") as demo:
+            out, _ = demo.communicate(timeout=20)
+            assert demo.returncode == 1
+        assert f"(process {process.pid}): stop that one first" in " ".join(out.split())
         with psycopg.connect(dsn) as connection:
             connection.execute("SELECT 1")
 
@@ -394,7 +407,7 @@ def test_nobody_disturbs_servers_that_are_starting(tmp_path: Path) -> None:
     with alone(tmp_path):
         with pytest.raises(AlreadyRuns, match="starting or stopping"):
             running(tmp_path)
-        with pytest.raises(AlreadyRuns, match="already"), alone(tmp_path):
+        with pytest.raises(AlreadyRuns, match="another process"), alone(tmp_path):
             pass
         with announced(tmp_path, "host=/x", "127.0.0.1:1"):
             assert (tmp_path / "up.json").stat().st_mode & 0o077 == 0
@@ -404,3 +417,37 @@ def test_nobody_disturbs_servers_that_are_starting(tmp_path: Path) -> None:
             with pytest.raises(AlreadyRuns, match=f"process {os.getpid()}"), alone(tmp_path):
                 pass
     assert running(tmp_path) is None
+
+
+def test_who_starts_servers_is_alone_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
+    (tmp_path / "up.json").write_text('{"pid": 1, "dsn": "host=/x", "bootstrap": null}')  # of a killed one
+    with servers(tmp_path, False) as places:
+        with pytest.raises(AlreadyRuns, match="another process keeps the local servers"):
+            running(tmp_path)
+        with pytest.raises(AlreadyRuns, match="another process"), servers(tmp_path, False, Settings()):
+            pass
+        shown = CliRunner().invoke(commands, ["show", "parties", "--data", str(tmp_path)])
+        assert shown.exit_code == 1
+        assert "wait until it has ended" in shown.stderr
+        with psycopg.connect(places.dsn) as connection:
+            connection.execute("SELECT 1")
+        given = Settings(database_url=SecretStr(places.dsn))
+        with servers(tmp_path, False, given) as same:
+            assert same.dsn == places.dsn
+    assert running(tmp_path) is None
+
+
+@pytest.mark.parametrize("words", [["up"], ["run", "clock"], ["topics"], ["export", "x"], ["copy", "--to", "kafka"]])
+def test_a_folder_that_cannot_be_one_is_one_sentence(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
+    (tmp_path / "file").write_text("")
+    failed = CliRunner().invoke(commands, [*words, "--data", str(tmp_path / "file")])
+    assert failed.exit_code == 1
+    assert isinstance(failed.exception, SystemExit)
+    assert "nothing can be kept in" in failed.stderr
+    assert "choose another --data" in failed.stderr
