@@ -287,7 +287,8 @@ class Supervisor:
             silent = [f"{child.role}: no word yet" for child in self._children if child.role not in urls]
             against = silent or await asyncio.to_thread(_against, urls)
             if not against:
-                self._log.say("ready", after_s=round(time.monotonic() - began, 1), health=urls)
+                where = [f"{role} {url}" for role, url in urls.items()]
+                self._log.say("ready", after_s=round(time.monotonic() - began, 1), health=where)
                 return
             if time.monotonic() - said >= self._patience.word:
                 said = time.monotonic()

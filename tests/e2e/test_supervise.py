@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from gateways.running import AlreadyRuns, running
 from gateways.servers import Servers, servers
 from gateways.settings import Settings
 from gateways.supervise import Child, Patience, Supervisor, attributed, children_of
+from infra.telemetry.logs import plain
 
 ROOT = Path(__file__).parents[2]
 TINY = [sys.executable, str(Path(__file__).with_name("tiny_role.py"))]
@@ -87,7 +89,9 @@ async def test_ready_is_said_once_and_the_end_is_in_order() -> None:
     code, heard = await lived([child("decide", "well"), child("clock", "well")], during, Patience(kill=5, look=0.05))
     assert code == 0
     [ready] = heard.events("ready")
-    assert sorted(ready["health"]) == ["clock", "decide"]
+    assert plain(ready["health"]) == ready["health"], "the log names the addresses"
+    assert sorted(where.split()[0] for where in ready["health"]) == ["clock", "decide"]
+    assert all(re.fullmatch(r"\w+ http://127\.0\.0\.1:\d+", where) for where in ready["health"])
     events = [(line["role"], line["event"]) for line in map(json.loads, heard.lines)]
     assert {("decide", "ended in order"), ("clock", "ended in order")} <= set(events)
     assert not heard.events("killed")
