@@ -5,12 +5,11 @@ record, up to the log's end. A standby does the same all the time and takes over
 """
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from consumers.failures import GenerationIsOver, Poison
+from consumers.garbage import GARBAGE
 from consumers.limits import MAX_BATCH, SNAPSHOT_EVERY
 from consumers.partition import PartitionDecider
 from consumers.ports import EventLog, Partition, Snapshots
@@ -21,9 +20,6 @@ from schemas.values import MAX_PARTITIONS
 
 MakeDecider = Callable[[Partition, Iterable[Poison]], PartitionDecider]
 """A fresh, empty `PartitionDecider` for a partition, with what it must set aside."""
-
-_FREEZE_FROM: Final = 10_000
-"""Records restored from which on their objects are taken out of the garbage collector's rounds."""
 
 
 class Follower:
@@ -64,14 +60,9 @@ class Follower:
             self.position = await self._load()
             self._started = True
         self.decider.also_set_aside(poison)
-        found = self.decider.seq
         await self._read_to(await self._events.end(self.partition))
         self.decider.restored()
         self._caught_up = True
-        if self.decider.seq - found > _FREEZE_FROM or (first and self._saved_seq > _FREEZE_FROM):
-            # Millions of objects that stay: looking at them again and again would stop every decision.
-            gc.collect()
-            gc.freeze()
         if first:
             self._report.add(RESTORE, self.partition.family, value=time.perf_counter() - began)
         return self.decider
@@ -147,6 +138,7 @@ class Follower:
                 self.decider.restore(stored)
                 self.position = stored.position + 1  # so that a record which is read later is the next one
             self.position = batch.next
+            GARBAGE.grown(len(batch.records))
             await asyncio.sleep(0)  # the heartbeats of this process go on
 
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from consumers.failures import EvolveFailed, Poison
 from consumers.follow import Follower, MakeDecider
-from consumers.limits import DECIDE_SLICE, MAX_RESTORES, OwnerLimits
+from consumers.garbage import GARBAGE
+from consumers.limits import DECIDE_SLICE, GATHER_S, LOOP_TURNS, MAX_RESTORES, OwnerLimits
 from consumers.newer import NewerSchemas
 from consumers.ports import Batch, CommandLog, EventLog, Fenced, LogUnavailable, NewRecord, Owner, Partition, Snapshots
 from consumers.reading import news
@@ -203,18 +204,30 @@ class PartitionOwner:
     async def _gather(self, stop: asyncio.Event) -> int:
         """Decides what arrives until the append under way is done (or, when none is, until something has arrived)."""
         decider, limits, taken, spent = self.decider, self._limits, 0, 0.0
+        position, more, news_there = decider.source, False, True
         while not stop.is_set():
             room = self._batch - taken
             if room <= 0 or decider.open_bytes >= limits.bytes or spent >= limits.seconds or self._too_many:
                 break
             committing = self._committing
-            if committing is not None and committing.done():
-                break  # it may have failed
-            if taken and committing is None:
-                break
-            if decider.followed_by and committing is not None:
+            if decider.followed_by and (taken or committing is not None):
                 break  # what ended the generation stands first; only then is it said that nothing else is decided
-            batch = await self._commands.read(self.partition, decider.source, min(room, DECIDE_SLICE))
+            done = committing is None or committing.done()
+            if done and taken and not (more and spent < GATHER_S):
+                break
+            if done and not taken and committing is not None:
+                break  # it may have failed
+            if not news_there:
+                if committing is None:
+                    GARBAGE.calm()
+                await news(self._commands, self.partition, position, stop, work=committing)
+                news_there = True
+                continue
+            wanted = min(room, DECIDE_SLICE)
+            batch = await self._commands.read(self.partition, position, wanted)
+            # Behind its last record there may be places that hold none: they are no news.
+            position, more = batch.next, len(batch.records) == wanted
+            news_there = more
             await self._look_up(batch)
             if batch.records:
                 began = time.perf_counter()
@@ -222,10 +235,7 @@ class PartitionOwner:
                 with self._report.span("decide", links=links, family=self.partition.family):
                     taken += decider.take(batch.records)
                 spent += time.perf_counter() - began
-                await asyncio.sleep(0)  # the commit under way has something to say
-            else:
-                # `next` is beyond places that hold no record: they are no news.
-                await news(self._commands, self.partition, batch.next, stop, work=committing)
+                await _turns(committing)
         if taken:
             self._report.add(DECIDE, self.partition.family, value=spent)
         return taken
@@ -246,6 +256,7 @@ class PartitionOwner:
         assert self._owner is not None
         began = time.perf_counter()
         await self._owner.append(records, self._limits.append_deadline_s)
+        GARBAGE.grown(len(records))
         report, family = self._report, self.partition.family
         report.add(APPEND, family, value=time.perf_counter() - began)
         report.add(BATCH, family, value=commands)
@@ -281,3 +292,12 @@ class PartitionOwner:
                 f"{self.name}: {self.decider.aside} commands in a row were set aside: look at them (`gridbook dead"
                 f" list`), then `gridbook partition resume {self.name}`"
             )
+
+
+async def _turns(committing: "asyncio.Task[None] | None") -> None:
+    """Lets the commit under way go on, and all others of this process."""
+    await asyncio.sleep(0)
+    for _ in range(LOOP_TURNS - 1):
+        if committing is None or committing.done():
+            return
+        await asyncio.sleep(0)

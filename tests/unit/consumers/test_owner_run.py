@@ -10,7 +10,7 @@ import pytest
 
 import consumers.owner
 from consumers.follow import Follower
-from consumers.limits import OwnerLimits
+from consumers.limits import DECIDE_SLICE, LOOP_TURNS, OwnerLimits
 from consumers.owner import PartitionOwner, TooManySetAside
 from consumers.ports import Batch, Fenced, LogUnavailable, NewRecord, Partition
 from consumers.report import Condition
@@ -74,6 +74,57 @@ async def test_what_arrives_during_an_append_is_decided_meanwhile_and_goes_into_
     assert seen.values["batch_commands"] == [1, 7]
     assert seen.counts["commands", "party", "0"] == 8
     assert seen.counts["records", "party", "0"] == 9
+
+
+class Taking:
+    """An event log whose appends take a few turns of the loop for every answer, as a broker's do."""
+
+    def __init__(self, inner: Any, answers: int, turns: int) -> None:
+        self._inner, self._answers, self._turns = inner, answers, turns
+        self.decided: list[int] = []
+        self.decider: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def claim(self, partition: Partition) -> Any:
+        self._owner = await self._inner.claim(partition)
+        return self
+
+    async def append(self, records: Sequence[NewRecord], deadline: float) -> None:
+        source = self.decider().source
+        for _ in range(self._answers):
+            await asyncio.sleep(0.001)  # the broker's
+            await turns(self._turns)
+        self.decided.append(self.decider().source - source)
+        await self._owner.append(records, deadline)
+
+    async def close(self) -> None:
+        await self._owner.close()
+
+
+async def test_an_answer_to_the_append_under_way_waits_for_one_slice_at_most(logs: Logs, seen: Seen) -> None:
+    """An answer goes through some turns of the loop; with a slice in each of them an append would take ages."""
+    for n in range(60 * DECIDE_SLICE):
+        await logs.register(f"p{n}")
+    events: Any = Taking(logs.events, answers=4, turns=LOOP_TURNS - 3)
+    mine = PartitionOwner(PARTY, make, events, logs.commands, None, seen, OwnerLimits(commands=20 * DECIDE_SLICE))
+    events.decider = lambda: mine.decider
+    async with running(mine.run):
+        await eventually(lambda: mine.decider.source > 60 * DECIDE_SLICE and not mine._committing)
+    assert max(events.decided) <= 10 * DECIDE_SLICE
+
+
+async def test_where_commands_wait_an_append_is_worth_its_transaction(
+    logs: Logs, gate: Any, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers.owner, "GATHER_S", 60.0)
+    for n in range(3 * DECIDE_SLICE):
+        await logs.register(f"p{n}")
+    mine = owner(logs, gate, seen)
+    async with running(mine.run):
+        await eventually(lambda: gate.ended == len(gate.begun) > 0 and mine.decider.source > 3 * DECIDE_SLICE)
+    assert len(sizes(gate)) == 1
 
 
 async def test_an_owner_without_anything_to_do_waits(logs: Logs, gate: Any, seen: Seen) -> None:

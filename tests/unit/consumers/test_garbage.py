@@ -1,0 +1,90 @@
+"""What stays is kept out of the collector's rounds, and what became garbage afterwards is found all the same."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from consumers.garbage import BUSY_AFTER, CALM_AFTER, EVERY_RECORDS, Garbage, kept
+
+
+class Knot:
+    """Garbage that only the collector finds, once nobody holds it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def _thawed() -> Iterator[None]:
+    gc.collect()
+    yield
+    gc.unfreeze()
+
+
+def knot() -> tuple[list[Knot], "weakref.ref[Knot]"]:
+    made = Knot()
+    return [made], weakref.ref(made)
+
+
+def test_what_has_come_to_stay_is_frozen_and_young_garbage_is_not() -> None:
+    garbage, stays = Garbage(), [Knot() for _ in range(1_000)]
+    garbage.grown(EVERY_RECORDS - 1)
+    before = gc.get_freeze_count()
+    holder, gone = knot()
+    holder.clear()
+    garbage.grown(1)
+    assert gone() is None, "it would be frozen with all others"
+    assert gc.get_freeze_count() >= before + len(stays)
+    assert not [one for one in gc.get_objects() if type(one) is Knot]
+
+
+def test_garbage_of_what_was_frozen_is_found_in_a_calm_moment_and_not_before_it_is_worth_it() -> None:
+    garbage = Garbage()
+    holder, gone = knot()
+    for n in range(CALM_AFTER):
+        garbage.grown(EVERY_RECORDS)
+        holder.clear()
+        gc.collect()
+        assert gone() is not None
+        if n < CALM_AFTER - 1:
+            garbage.calm()
+    assert gone() is not None
+    garbage.calm()
+    assert gone() is None
+    before = gc.get_freeze_count()
+    assert before, "what stays is frozen again"
+
+
+def test_who_never_has_a_calm_moment_makes_a_whole_round_some_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.garbage.BUSY_AFTER", 3)
+    assert BUSY_AFTER > CALM_AFTER
+    garbage = Garbage()
+    holder, gone = knot()
+    garbage.grown(EVERY_RECORDS)
+    holder.clear()
+    garbage.grown(EVERY_RECORDS)
+    assert gone() is not None
+    garbage.grown(EVERY_RECORDS)
+    assert gone() is None
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_what_is_made_to_stay_is_frozen_and_the_collector_is_afterwards_as_it_was(enabled: bool) -> None:
+    stays = list[Knot]()
+    if not enabled:
+        gc.disable()
+    try:
+        with pytest.raises(KeyError), kept():
+            _read(stays)
+        assert gc.isenabled() is enabled
+        assert gc.get_freeze_count() >= len(stays)
+    finally:
+        gc.enable()
+
+
+def _read(stays: list[Knot]) -> None:
+    assert not gc.isenabled()
+    stays += [Knot() for _ in range(1_000)]
+    raise KeyError
