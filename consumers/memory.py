@@ -13,6 +13,7 @@ from consumers.limits import WINDOW_US
 from domain.decider import Decider
 from schemas.actors import LOG
 from schemas.catalog import is_runtime_record
+from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.envelope import Moment, Recorded
 from schemas.log.events import (
     CommandRepeated,
@@ -59,6 +60,20 @@ class Memory:
     due: dict[str, int] = field(default_factory=dict)
     _answered_order: deque[tuple[int, Answered]] = field(default_factory=deque)
     _heap: list[tuple[int, str]] = field(default_factory=list)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Every answered command has its place in both, in the same order: written down are columns."""
+        own = (self.time, self.passed, self.seq, self.source, self.logic, self.states, self.cursors, self.due)
+        actors, ids = repeated([actor for actor, _ in self.answered]), texts([name for _, name in self.answered])
+        at = repeated([at for at, _ in self._answered_order])
+        return (*own, self._heap, actors, ids, list(self.answered.values()), at)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.time, self.passed, self.seq, self.source, self.logic, self.states, self.cursors, self.due = state[:8]
+        self._heap, actors, ids, seqs, at = state[8:]
+        answers = list(zip(repeated_of(actors), texts_of(ids), strict=True))
+        self.answered = dict(zip(answers, seqs, strict=True))
+        self._answered_order = deque(zip(repeated_of(at), answers, strict=True))
 
     def remember(self, decider: Decider, fact: Recorded[Any]) -> None:
         """Takes a record in. `evolve` is called for facts only; what it raises spoils this memory."""

@@ -15,11 +15,14 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Final
 
+from consumers.garbage import kept
 from consumers.memory import Memory
 from consumers.partition import PartitionDecider
 from consumers.ports import Partition
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+"""Raised with what `__getstate__` of a class in a memory writes; its fields are in the shape."""
+
 _ROOMS: Final = ("schemas", "domain", "consumers.memory")
 _PLAIN: Final = frozenset({("collections", "deque"), ("array", "array"), ("array", "_array_reconstructor")})
 
@@ -78,7 +81,8 @@ def taken(partition: Partition, decider: PartitionDecider, data: bytes) -> Posit
         if found[name] != value:
             raise UnusableSnapshot(f"its {name} is {found[name]!r}, expected {value!r}")
     try:
-        memory, head = _Reader(io.BytesIO(body), partition.family).load()
+        with kept():
+            memory, head = _Reader(io.BytesIO(body), partition.family).load()
     except Exception as error:  # a pickle raises whatever it meets
         raise UnusableSnapshot(f"it cannot be read ({error!r})") from error
     if not isinstance(memory, Memory) or not isinstance(head, bytes) or memory.seq != position.seq:

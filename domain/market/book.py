@@ -1,9 +1,11 @@
 """The order book of one instrument: price-time priority, read by `decide`, changed by `evolve` alone."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from schemas.columns import repeated, repeated_of
 
 _DEAD_BEFORE_REBUILD: Final = 32
 """So many filled or cancelled orders may stand in a side beyond the open ones before it is written anew."""
@@ -64,7 +66,12 @@ class Ladder:
             keys.pop()
             self.dead -= 1
         if 2 * self.dead > len(orders) + _DEAD_BEFORE_REBUILD:
-            self.orders = [order for order in orders if order.rest_wh]
+            self.leave_out_dead()
+
+    def leave_out_dead(self) -> None:
+        """Writes the row anew, of open orders only."""
+        if self.dead:
+            self.orders = [order for order in self.orders if order.rest_wh]
             self.keys = [order.key for order in self.orders]
             self.dead = 0
 
@@ -106,3 +113,28 @@ class Book:
         """Every open order; sorts the whole book, for the closing only."""
         both = (*self.bids.orders, *self.asks.orders)
         return sorted((o for o in both if o.rest_wh), key=lambda o: o.sequence)
+
+
+def columns(orders: Collection[Order]) -> tuple[Any, ...]:
+    """Orders as a snapshot holds them, without their names; the key follows from side and price."""
+    return (
+        [o.sequence for o in orders],
+        repeated(o.party for o in orders),
+        repeated(o.connection for o in orders),
+        repeated(o.delivery_start_at for o in orders),
+        [o.buys for o in orders],
+        [o.limit_price_nano_per_kwh for o in orders],
+        [o.rest_wh for o in orders],
+        repeated(o.expires_at for o in orders),
+        [o.exposure_pico_per_wh for o in orders],
+        [o.committed_pico for o in orders],
+    )
+
+
+def orders_of(names: list[str], columns: tuple[Any, ...]) -> list[Order]:
+    """The orders again."""
+    sequences, parties, connections, starts, buys, prices, rests, expiries, exposures, committed = columns
+    keys = [price if buy else -price for price, buy in zip(prices, buys, strict=True)]
+    where = repeated_of(parties), repeated_of(connections), repeated_of(starts)
+    what = buys, prices, keys, rests, repeated_of(expiries), exposures, committed
+    return list(map(Order, names, sequences, *where, *what))

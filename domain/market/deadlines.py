@@ -63,8 +63,7 @@ def is_over(state: Market, timer: Timer) -> bool:
     """True when what the timer is about came to its end otherwise."""
     _, kind, number, subject = timer
     if kind == EXPIRY:
-        order = state.orders.get(subject)
-        return order is None or not order.rest_wh
+        return subject not in state.orders
     if kind == LAPSE:
         negotiation = state.negotiations.get(subject)
         return negotiation is None or not negotiation.waiting

@@ -169,8 +169,18 @@ def _filled(
     account.exposure_pico += exposure_pico - quantity_wh * order.exposure_pico_per_wh
     order.committed_pico += exposure_pico
     instrument.book.reduce(order, rest_wh)
-    if not rest_wh and order.expires_at is not None:
-        forget_what_is_over(state)
+    if not rest_wh:
+        _ended(state, instrument, order)
+        if order.expires_at is not None:
+            forget_what_is_over(state)
+
+
+def _ended(state: Market, instrument: Instrument, order: Order) -> None:
+    """Nothing of the order is open any more."""
+    del state.orders[order.order]
+    state.ended[order.order] = order.party, order.delivery_start_at
+    if order.committed_pico:
+        _commit(instrument, order.party, order.committed_pico)
 
 
 def _opened(state: Market, fact: SessionOpened) -> None:
@@ -192,6 +202,7 @@ def _cancelled(state: Market, orders: Sequence[str]) -> None:
         if not order.buys:
             use(instrument.used_wh, order.connection, -order.rest_wh)
         instrument.book.reduce(order, 0)
+        _ended(state, instrument, order)
     if state.timers:
         forget_what_is_over(state)
 
@@ -253,8 +264,7 @@ def _settled(state: Market, fact: DeliverySettled) -> None:
     state.sessions = [s for s in state.sessions if s.to_at > fact.to_at]
     for start in [s for s in state.instruments if fact.from_at <= s < fact.to_at]:
         instrument = state.instruments[start]
-        for order_id in instrument.orders:
-            order = state.orders[order_id]
+        for order in instrument.book.in_order_of_acceptance():
             state.account(order.party).exposure_pico -= order.committed_pico
             order.committed_pico = 0
         for party, exposure in instrument.committed_pico.items():
@@ -273,7 +283,7 @@ def _commit(instrument: Instrument, party: str, exposure_pico: int) -> None:
 
 def _forget(state: Market, instrument: Instrument) -> None:
     for order in instrument.orders:
-        del state.orders[order]
+        del state.ended[order]
     for contract in instrument.contracts:
         del state.negotiations[contract]
     del state.instruments[instrument.delivery_start_at]

@@ -1,11 +1,12 @@
 """What is kept of one market. Everything here comes from facts, and the deliveries that are settled are gone."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from domain.market.book import Book, Order
+from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.exposure import Account
 from domain.market.timers import Timer
+from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.market.events import ContractProposed, RuleSet
 from schemas.values import MINUTE_US
 
@@ -28,9 +29,9 @@ class Instrument:
     """One delivery interval as it is traded.
 
     `used_wh` is the capability rule's sum per connection, `committed_pico` what negotiated purchases and
-    sales count per party in the credit rule until they are settled (traded ones: `Order.committed_pico`),
-    `orders` and `contracts` what is forgotten together with it (of a contract over several intervals: with
-    the first).
+    sales and the trades of ended orders count per party in the credit rule until they are settled (those of
+    open orders: `Order.committed_pico`), `orders` and `contracts` what is forgotten together with it (of a
+    contract over several intervals: with the first).
     """
 
     delivery_start_at: int
@@ -80,8 +81,9 @@ class Negotiation:
 
 @dataclass(slots=True)
 class Market:
-    """State of one market. `orders` holds every order until its instrument is settled, `closing` the closed
-    instruments whose resting orders are not all written out yet, in the order of their closing."""
+    """State of one market. `orders` holds every open order, `ended` of every other one its party and delivery
+    start until its instrument is settled, `closing` the closed instruments whose resting orders are not all
+    written out yet, in the order of their closing."""
 
     market: str
     versions: int = 0
@@ -93,10 +95,34 @@ class Market:
     accounts: dict[str, Account] = field(default_factory=dict)
     sequence: int = 0
     orders: dict[str, Order] = field(default_factory=dict)
+    ended: dict[str, tuple[str, int]] = field(default_factory=dict)
     proposals: int = 0
     negotiations: dict[str, Negotiation] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
     closing: dict[int, None] = field(default_factory=dict)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What there are hundred thousands of is written down as columns, and named by its place there."""
+        places = dict(zip((*self.orders, *self.ended), range(len(self.orders) + len(self.ended)), strict=True))
+        instruments = [_written(instrument, places) for instrument in self.instruments.values()]
+        few = (self.market, self.versions, self.rules, self.sessions, self.participants, self.connections)
+        more = (self.accounts, self.sequence, self.proposals, self.negotiations, self.closing)
+        ended = texts(list(self.ended)), repeated(self.ended.values())
+        timers = list(zip(*self.timers, strict=True))
+        return (*few, *more, timers, texts(list(self.orders)), columns(self.orders.values()), ended, instruments)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.market, self.versions, self.rules, self.sessions, self.participants, self.connections = state[:6]
+        self.accounts, self.sequence, self.proposals, self.negotiations, self.closing = state[6:11]
+        timers, packed, values, (ended, whose), instruments = state[11:]
+        self.timers = list(zip(*timers, strict=True))
+        names, ended_names = texts_of(packed), texts_of(ended)
+        orders = orders_of(names, values)
+        self.orders = dict(zip(names, orders, strict=True))
+        self.ended = dict(zip(ended_names, repeated_of(whose), strict=True))
+        names += ended_names
+        found = [_read(written, orders, names) for written in instruments]
+        self.instruments = {instrument.delivery_start_at: instrument for instrument in found}
 
     def operator(self) -> str | None:
         """Who runs the market; none before its first rules, and the same for ever after."""
@@ -130,3 +156,26 @@ def starts(first_start_at: int, interval_min: int, intervals: int) -> range:
     """The delivery starts (UTC µs) of consecutive intervals."""
     step = interval_min * MINUTE_US
     return range(first_start_at, first_start_at + intervals * step, step)
+
+
+def _written(i: Instrument, places: dict[str, int]) -> tuple[Any, ...]:
+    """An instrument; orders are named by their places."""
+    few = (i.delivery_start_at, i.version, i.rules, i.opens_at, i.gate_at, i.closed, i.settled, i.used_wh)
+    sides = []
+    for side in (i.book.bids, i.book.asks):
+        side.leave_out_dead()
+        sides.append([places[order.order] for order in side.orders])
+    return (*few, i.committed_pico, i.contracts, [places[order] for order in i.orders], i.book.resting, sides)
+
+
+def _read(written: tuple[Any, ...], orders: list[Order], names: list[str]) -> Instrument:
+    start, version, rules, opens_at, gate_at, closed, settled, used_wh = written[:8]
+    committed_pico, contracts, own, resting, sides = written[8:]
+    ladders = []
+    for places in sides:
+        row = list(map(orders.__getitem__, places))
+        ladders.append(Ladder([order.key for order in row], row))
+    bids, asks = ladders
+    book, own_names = Book(bids, asks, resting), list(map(names.__getitem__, own))
+    known = (start, version, rules, opens_at, gate_at, closed, settled)
+    return Instrument(*known, book, used_wh, committed_pico, own_names, contracts)

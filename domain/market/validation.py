@@ -130,14 +130,16 @@ def refuse_cancellation(state: Market, wish: CancelOrder, actor: str, now: Momen
     if not state.rules:
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
     order = state.orders.get(wish.order)
-    if order is None:
+    whose = state.ended.get(wish.order) if order is None else (order.party, order.delivery_start_at)
+    if whose is None:
         return Refusal(MarketRefusal.ORDER_UNKNOWN)
-    if actor != order.party:
+    party, delivery_start_at = whose
+    if actor != party:
         return Refusal(MarketRefusal.NOT_AUTHORISED)
-    instrument = state.instruments[order.delivery_start_at]
+    instrument = state.instruments[delivery_start_at]
     if instrument.closed or now.at >= instrument.gate_at:
         return Refusal(MarketRefusal.GATE_CLOSED, instrument.gate_at, now.at)
-    if not order.rest_wh or (order.expires_at is not None and order.expires_at <= now.at):
+    if order is None or (order.expires_at is not None and order.expires_at <= now.at):
         return Refusal(MarketRefusal.ORDER_NOT_OPEN)
     return None
 

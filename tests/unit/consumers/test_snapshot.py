@@ -218,7 +218,7 @@ def refused(data: bytes, because: str) -> None:
 @pytest.mark.parametrize(
     ("other", "because"),
     [
-        ({"format": 2}, "its format is 2, expected 1"),
+        ({"format": 1}, "its format is 1, expected 2"),
         ({"family": "site"}, "its family is 'site'"),
         ({"partition": 1}, "its partition is 1, expected 0"),
         ({"logic": 2}, "its logic is 2"),
