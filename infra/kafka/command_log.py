@@ -5,6 +5,7 @@ An idempotent producer keeps the order of what it sends, also when it has to sen
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ class KafkaCommandLog:
         self._reader = Reader(bootstrap, self._name)
         self.producer: MortalProducer | None = None
         self._starting = asyncio.Lock()
+        self._queueing: defaultdict[Partition, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def start(self) -> None:
         """Connects.
@@ -122,11 +124,14 @@ class KafkaCommandLog:
         if index not in await producer.partitions_for(topic):
             raise LogUnavailable(f"there is no {topic}-{index}: create it first")
         acks: list[asyncio.Future[Any]] = []
-        if len(records) <= _FEW:
-            # Joins the batch that is forming: many doors with one command each share a request.
-            for record in records:
-                acks.append(await producer.send(topic, record.value, record.key, index, headers=list(record.headers)))
-        else:
-            for batch in build_batches(producer, records):
-                acks.append(await producer.send_batch(batch, topic, partition=index))
+        # One after the other: whoever waits for room while others take it is charged the whole time for each of them
+        # by the library, and told after a moment that its time is up.
+        async with self._queueing[at]:
+            if len(records) <= _FEW:
+                # Joins the batch that is forming: many doors with one command each share a request.
+                for r in records:
+                    acks.append(await producer.send(topic, r.value, r.key, index, headers=list(r.headers)))
+            else:
+                for batch in build_batches(producer, records):
+                    acks.append(await producer.send_batch(batch, topic, partition=index))
         await asyncio.gather(*acks)

@@ -137,6 +137,15 @@ async def test_many_senders_each_in_order(backend: Backend, deployment: str) -> 
             assert len(of_sender) >= 60
 
 
+async def test_many_sends_at_once_to_one_partition_have_time_for_all(backend: Backend, deployment: str) -> None:
+    """None is told that its time is up because it waited for the others."""
+    log, sends, size = await _log(backend, deployment), 150, 9
+    await asyncio.gather(*(_send(log, *range(n * size, (n + 1) * size)) for n in range(sends)))
+    found = await numbers(log)
+    assert sorted(found) == list(range(sends * size))
+    assert all(found[at] + size - 1 == found[at + size - 1] for at in range(0, len(found), size)), "each in one piece"
+
+
 async def test_reader_never_passes_over_a_gap(backend: Backend, deployment: str) -> None:
     """A reader that follows many senders finds what somebody finds who reads it all afterwards."""
     writers = [await _log(backend, deployment), *[await backend.commands(deployment) for _ in range(2)]]
