@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bed import Bed
+from infra.compiled import told
 
 _STOP_S: Final = 15.0
 _ROOT: Final = Path(__file__).parent.parent
@@ -31,11 +32,12 @@ def gridbook(
         "GRIDBOOK_REPLICATION_FACTOR": "1",
         "GRIDBOOK_MIN_INSYNC_REPLICAS": "1",
         "GRIDBOOK_LOG_FORMAT": "json",
+        "GRIDBOOK_COMPILED": "yes" if told().startswith("compiled") else "no",
     }
     log = bed.folder / f"{deployment}-{os.urandom(4).hex()}.log"
     with log.open("wb") as writer:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gateways.cli", *words, "--kafka"],
+            [sys.executable, "-m", "gateways.start", *words, "--kafka"],
             cwd=_ROOT,
             env={**os.environ, **own, **settings},
             stdin=subprocess.DEVNULL,

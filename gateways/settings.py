@@ -123,6 +123,12 @@ class Settings(BaseSettings):
         MAX_SET_ASIDE, ge=1, le=1_000_000, description="Commands set aside in a row before a partition is paused."
     )
 
+    compiled: Literal["auto", "no", "yes"] = Field(
+        "auto",
+        description="Run the hot modules as native code (`make compile`), with the same bytes. auto: where there is a"
+        " build of exactly these sources; yes: do not start without one.",
+    )
+
     health_host: str = Field(
         "127.0.0.1", min_length=1, description="Address at which /healthz, /readyz and /metrics are answered."
     )

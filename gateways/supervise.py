@@ -102,7 +102,7 @@ def up(settings: Settings, kafka: bool, data: Path | None = None, roles: Sequenc
 
 def command_line(role: str, kafka: bool) -> list[str]:
     """How a role is run."""
-    return [sys.executable, "-m", "gateways.cli", "run", role, *(["--kafka"] if kafka else [])]
+    return [sys.executable, "-m", "gateways.start", "run", role, *(["--kafka"] if kafka else [])]
 
 
 def children_of(

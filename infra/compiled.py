@@ -66,22 +66,32 @@ _SUFFIX: Final = str(sysconfig.get_config_var("EXT_SUFFIX"))
 _GROUP: Final = "__mypyc"
 
 
+_WHY_PLAIN: Final = ["nobody has asked for the compiled modules"]
+
+
 def use_compiled(root: Path = ROOT) -> str:
     """Has the compiled modules imported from now on, if there is a build of exactly these sources.
 
     Returns:
-        A sentence for the log: which modules run how, and why.
+        As `told`.
     """
+    if _served() is None:
+        early = next((name for name in MODULES if name in sys.modules), None)
+        folder = builds(root) / fingerprint(root)
+        if early is not None:
+            _WHY_PLAIN[0] = f"{early} was imported before the compiled modules could be chosen"
+        elif not folder.is_dir():
+            _WHY_PLAIN[0] = "there is no build of these sources (make compile)"
+        else:
+            sys.meta_path.insert(0, _Builds(folder))
+    return told()
+
+
+def told() -> str:
+    """A sentence for the log: which modules run how, and why."""
     served = _served()
     if served is None:
-        early = next((name for name in MODULES if name in sys.modules), None)
-        if early is not None:
-            return f"plain Python: {early} was imported before the compiled modules could be chosen"
-        folder = builds(root) / fingerprint(root)
-        if not folder.is_dir():
-            return "plain Python: there is no build of these sources (make compile)"
-        served = _Builds(folder)
-        sys.meta_path.insert(0, served)
+        return f"plain Python: {_WHY_PLAIN[0]}"
     return f"compiled: {len(MODULES)} modules from build {served.folder.name}"
 
 

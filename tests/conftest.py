@@ -15,6 +15,9 @@ zoneinfo.reset_tzpath(())
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+# Also where somebody has compiled: what is tested is the source. The tests of the compiled modules ask for them.
+os.environ.setdefault("GRIDBOOK_COMPILED", "no")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--seeds N`: how many seeds the simulation runs."""

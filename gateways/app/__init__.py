@@ -32,6 +32,7 @@ from infra.archive.reading import Archive, demand_readable
 from infra.archive.reading import open_archive as read_archive
 from infra.archive.unfinished import PostgresUnfinished
 from infra.archive.writing import ArchiveSink
+from infra.compiled import compiled_codec
 from infra.deployment import REBUILT, InvalidDeployment, checked
 from infra.kafka.broker import LocalBroker, LocalBrokerError
 from infra.postgres.reach import DatabaseUnreachable
@@ -162,7 +163,7 @@ def deployment_of(name: str, partitions: int | Counts) -> Deployment:
         InvalidDeployment: no deployment may have this name.
     """
     use_pinned_time_zones()
-    return Deployment.of(checked(name), load_codec(), partitions)
+    return Deployment.of(checked(name), load_codec(compiled_codec()), partitions)
 
 
 async def open_log(deployment: Deployment, backend: Backend, growing: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Self, TextIO
 
 from consumers.ports import Headers
 from consumers.report import Condition, Metric
+from infra.compiled import told
 from infra.telemetry.health import Health
 from infra.telemetry.logs import Logs
 from infra.telemetry.metrics import Metrics
@@ -77,7 +78,7 @@ class Telemetry:
             self.say("no traces", reason=str(missing), alarm=True)
         if self._port is not None:
             self._server = HealthServer(self.health, self.metrics.registry, self._host, self._port)
-        self.say("watched", url=self.url)
+        self.say("watched", url=self.url, code=told())
         self._beating = asyncio.create_task(self._beat())
 
     async def close(self) -> None:

@@ -233,7 +233,7 @@ def test_children_are_told_where_everything_is() -> None:
     assert [one.role for one in made] == ["decide", "react", "project", "calculate", "clock"]
     assert [one.environ["GRIDBOOK_HEALTH_PORT"] for one in made] == ["9000", "9001", "9002", "9003", "9004"]
     for one in made:
-        assert one.command[1:] == ["-m", "gateways.cli", "run", one.role, "--kafka"]
+        assert one.command[1:] == ["-m", "gateways.start", "run", one.role, "--kafka"]
         told = {name: one.environ[name] for name in ("DATABASE_URL", "KAFKA_BOOTSTRAP", "GRIDBOOK_DEPLOYMENT")}
         assert told == {
             "DATABASE_URL": "host=/x",
@@ -250,7 +250,7 @@ def test_ports_that_are_free_or_none_stay_so(port: int | None, given: str) -> No
     places = Servers("host=/x", None, "gb_1", Path("k"))
     made = children_of(Settings(health_port=port), places, False, Path("/data"), console=True)
     assert {one.environ["GRIDBOOK_HEALTH_PORT"] for one in made} == {given}
-    assert made[0].command[1:] == ["-m", "gateways.cli", "run", "decide"]
+    assert made[0].command[1:] == ["-m", "gateways.start", "run", "decide"]
     assert made[0].environ["GRIDBOOK_LOG_FORMAT"] == "console"
 
 
