@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from consumers.hints import HintedPosition, Hints
+from consumers.hints import Hints, Notes
 from consumers.layout import Layout
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
@@ -162,7 +162,7 @@ class Calculators:
         *,
         note_every_s: float,
     ) -> None:
-        self._note_every_s = note_every_s
+        self._notes = Notes("calculate", views, report, note_every_s)
         self._wired, self._codec, self._layout = wired, codec, layout
         self._events, self._commands, self._views, self._report = events, commands, views, report
         families = {w.calculation.family for w in wired}
@@ -191,8 +191,7 @@ class Calculators:
 
     async def _calculate_on(self, partition: Partition, ends: asyncio.Event) -> None:
         calculator = Calculator(self._wired, self._codec, self._layout, self._views)
-        hinted = HintedPosition("calculate", partition, self._views, self._report, self._note_every_s)
-        position, tick = await hinted.load(), 0
+        position, tick = await self._notes.load(partition), 0
         self._report.condition(named(partition), Condition.RUNNING)
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
@@ -205,15 +204,15 @@ class Calculators:
                 await self._run_ready(calculator)
             self._show_waiting(partition, calculator.waiting)
             if not calculator.waiting:
-                await hinted.note(position)
+                await self._notes.note(partition, position)
             if batch.records:
                 continue
             if calculator.waiting:
                 await until(ends, _LOOK_S)
             else:
-                await news(self._events, partition, position, ends, hinted.patience(position))
+                await news(self._events, partition, position, ends, self._notes.patience(partition, position))
         if not calculator.waiting:
-            await hinted.note(position, last=True)
+            await self._notes.note(partition, position, last=True)
 
     def _show_waiting(self, partition: Partition, count: int) -> None:
         self._waiting[partition] = count

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from consumers.hints import HintedPosition, Hints
+from consumers.hints import Hints, Notes
 from consumers.layout import Layout
 from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.newer import NewerSchemas
@@ -117,7 +117,7 @@ class Reactors:
         *,
         note_every_s: float,
     ) -> None:
-        self._note_every_s = note_every_s
+        self._notes = Notes("react", hints, report, note_every_s)
         self._reactor, self._codec, self._events, self._commands = reactor, codec, events, commands
         self._hints, self._report = hints, report
         self._places: dict[Partition, Place] = {}
@@ -134,8 +134,7 @@ class Reactors:
 
     async def _react(self, partition: Partition, ends: asyncio.Event) -> None:
         """What this raises is tried again from the last position noted: receivers know what they have had."""
-        hinted = HintedPosition("react", partition, self._hints, self._report, self._note_every_s)
-        position = await hinted.load()
+        position = await self._notes.load(partition)
         tick = 0
         self._report.condition(named(partition), Condition.RUNNING)
         while not ends.is_set():
@@ -150,7 +149,7 @@ class Reactors:
             if facts:
                 tick = facts[-1].meta.tick.n
             self._places[partition] = position, tick
-            await hinted.note(position)
+            await self._notes.note(partition, position)
             if not batch.records:
-                await news(self._events, partition, position, ends, hinted.patience(position))
-        await hinted.note(position, last=True)
+                await news(self._events, partition, position, ends, self._notes.patience(partition, position))
+        await self._notes.note(partition, position, last=True)

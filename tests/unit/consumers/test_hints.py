@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 import consumers.hints as module
-from consumers.hints import HintedPosition
-from consumers.limits import HINT_EVERY_S
+from consumers.hints import Notes as Noting
+from consumers.limits import HINT_EVERY_S, IDLE_WAIT_S
 from consumers.ports import Partition
 from tests.unit.consumers.loops import PARTY, Notes, Seen
 
@@ -25,8 +25,24 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return Time(monkeypatch)
 
 
-def hinted(notes: Notes, seen: Seen | None = None) -> HintedPosition:
-    return HintedPosition("react", PARTY, notes, seen or Seen())
+OTHER = Partition("site", 3)
+
+
+class Hinted:
+    """The position of one reader in one partition."""
+
+    def __init__(self, noting: Noting, partition: Partition = PARTY) -> None:
+        self._noting, self._partition = noting, partition
+
+    async def load(self) -> int:
+        return await self._noting.load(self._partition)
+
+    async def note(self, position: int, *, last: bool = False) -> None:
+        await self._noting.note(self._partition, position, last=last)
+
+
+def hinted(notes: Notes, seen: Seen | None = None) -> Hinted:
+    return Hinted(Noting("react", notes, seen or Seen()))
 
 
 async def test_a_reader_begins_where_it_noted_last(time: Time) -> None:
@@ -34,7 +50,7 @@ async def test_a_reader_begins_where_it_noted_last(time: Time) -> None:
     assert await hinted(notes).load() == 0
     await hinted(notes).note(7)
     assert await hinted(notes).load() == 7
-    assert await HintedPosition("calculate", PARTY, notes, Seen()).load() == 0, "each reader has its own"
+    assert await Hinted(Noting("calculate", notes, Seen())).load() == 0, "each reader has its own"
 
 
 async def test_a_position_is_noted_at_most_once_a_second(time: Time) -> None:
@@ -67,6 +83,47 @@ async def test_the_same_position_is_not_noted_again(time: Time) -> None:
         time.seconds += 10
         await position.note(5, last=True)
     assert notes.count == 0
+
+
+async def test_the_positions_of_a_process_are_noted_together(time: Time) -> None:
+    notes = Notes()
+    noting = Noting("react", notes, Seen())
+    mine, other = Hinted(noting), Hinted(noting, OTHER)
+    for second in range(1, 11):
+        time.seconds += HINT_EVERY_S
+        await mine.note(second)
+        await other.note(100 + second)
+        assert notes.count == second
+        assert noting.patience(PARTY, second) == IDLE_WAIT_S
+        assert noting.patience(OTHER, 100 + second) == pytest.approx(HINT_EVERY_S)
+    assert (notes.noted["react", PARTY], notes.noted["react", OTHER]) == (10, 109)
+    await other.note(110, last=True)
+    assert notes.noted["react", OTHER] == 110
+
+
+async def test_who_has_given_a_partition_up_notes_nothing_for_it_later(time: Time) -> None:
+    """Else it would take back what its successor has noted."""
+    notes = Notes()
+    noting = Noting("react", notes, Seen())
+    mine, other = Hinted(noting), Hinted(noting, OTHER)
+    notes.refuses = {"hint"}
+    await other.note(7, last=True)
+    notes.refuses = set()
+    notes.noted["react", OTHER] = 9
+    time.seconds += HINT_EVERY_S
+    await mine.note(1)
+    assert notes.noted == {("react", PARTY): 1, ("react", OTHER): 9}
+
+
+async def test_a_position_that_was_noted_is_not_noted_again_with_those_of_others(time: Time) -> None:
+    notes = Notes()
+    noting = Noting("react", notes, Seen())
+    mine, other = Hinted(noting), Hinted(noting, OTHER)
+    await other.note(7)
+    notes.noted["react", OTHER] = 9
+    time.seconds += HINT_EVERY_S
+    await mine.note(1)
+    assert notes.noted == {("react", PARTY): 1, ("react", OTHER): 9}
 
 
 @pytest.mark.parametrize("error", [RuntimeError("views are away"), ValueError("no idea")])
