@@ -20,8 +20,8 @@ from infra.native_source import native_source
 from schemas.catalog import messages_of
 from schemas.codec_source import source
 
-_ENCODED: Final = frozenset(
-    {
+_ENCODED: Final = {
+    "market": {
         "CancelOrder",
         "CommandRefused",
         "ContractConcluded",
@@ -30,10 +30,11 @@ _ENCODED: Final = frozenset(
         "OrdersCancelled",
         "SubmitOrder",
         "TradeMade",
-    }
-)
-"""The market's messages in the compiled codec: those of every order. It is most of what there is to compile, and
-those of all messages would take minutes; for the others the same functions run as plain Python."""
+    },
+    "meter": {"ReadingsRecorded", "ReadingsUnchanged", "RecordReadings"},
+}
+"""Messages in the compiled codec: those of every order and of every reading. It is most of what there is to compile,
+and those of all messages would take minutes; for the others the same functions run as plain Python."""
 
 _COMPILER: Final = {"MYPYC_OPT_LEVEL": "1", "MYPYC_DEBUG_LEVEL": "0"}
 """More optimisation doubles the time to compile and gains nothing: the time goes to Python's own library."""
@@ -90,7 +91,7 @@ def _compile(root: Path, copy: Path, cache: Path) -> None:
         raise CannotCompile(f"there is no C compiler ({asked}): install gcc and Python's headers")
     if version("mypy") != compiler(root):
         raise CannotCompile(f"mypy is {version('mypy')}, the lock says {compiler(root)}: make the environment anew")
-    encoded = (message for message in messages_of("market") if message.cls.__name__ in _ENCODED)
+    encoded = (m for family, names in _ENCODED.items() for m in messages_of(family) if m.cls.__name__ in names)
     (copy / f"{CODEC.replace('.', '/')}.py").write_text(source(encoded))
     files = [f"{name.replace('.', '/')}.py" for name in MODULES]
     for file in files:

@@ -33,6 +33,10 @@ MODULES: Final = (
     "schemas.log.events",
     "schemas.market.commands",
     "schemas.market.events",
+    "schemas.meter.commands",
+    "schemas.meter.events",
+    "schemas.codec_varints",
+    "schemas.columns",
     "schemas.partition",
     CODEC,
     "domain.identity",
@@ -53,7 +57,8 @@ MODULES: Final = (
     "consumers.partition",
     "benchmarks.kernel_loop",
 )
-"""What is compiled: what every order of a market passes through between its record and those of its facts."""
+"""What is compiled: what every order of a market passes through between its record and those of its facts, and what
+every reading is read by."""
 
 ROOMS: Final = ("schemas", "domain", "consumers")
 _ALSO: Final = (
