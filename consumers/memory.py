@@ -63,15 +63,16 @@ class Memory:
 
     def __getstate__(self) -> tuple[Any, ...]:
         """Every answered command has its place in both, in the same order: written down are columns."""
-        own = (self.time, self.passed, self.seq, self.source, self.logic, self.states, self.cursors, self.due)
-        actors, ids = repeated([actor for actor, _ in self.answered]), texts([name for _, name in self.answered])
-        at = repeated([at for at, _ in self._answered_order])
-        return (*own, self._heap, actors, ids, list(self.answered.values()), at)
+        whole = (self.time, self.passed, self.seq, self.source, self.logic, self.followed_by)
+        own = (self.states, self.cursors, self.due, self._heap)
+        keys, actors = (repeated([answer[n] for answer in self.answered]) for n in (0, 1))
+        ids, at = texts([name for _, _, name in self.answered]), repeated([at for at, _ in self._answered_order])
+        return (*whole, *own, keys, actors, ids, list(self.answered.values()), at)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.time, self.passed, self.seq, self.source, self.logic, self.states, self.cursors, self.due = state[:8]
-        self._heap, actors, ids, seqs, at = state[8:]
-        answers = list(zip(repeated_of(actors), texts_of(ids), strict=True))
+        self.time, self.passed, self.seq, self.source, self.logic, self.followed_by = state[:6]
+        self.states, self.cursors, self.due, self._heap, keys, actors, ids, seqs, at = state[6:]
+        answers = list(zip(repeated_of(keys), repeated_of(actors), texts_of(ids), strict=True))
         self.answered = dict(zip(answers, seqs, strict=True))
         self._answered_order = deque(zip(repeated_of(at), answers, strict=True))
 
@@ -142,9 +143,9 @@ class Memory:
                 self._note_due(key, due)
         for cursor, place in old.cursors.items():
             self.cursors[cursor] = max(self.cursors.get(cursor, place), place)
-        self.answered.update((answer, 0) for answer in old.answered if mine(answer[0]))
         theirs = (one for one in old._answered_order if mine(one[1][0]))
         self._answered_order = deque(heapq.merge(self._answered_order, theirs))
+        self.answered = {answer: 0 for _, answer in self._answered_order}
 
     def _answer(self, fact: Recorded[Any]) -> None:
         meta, cause = fact.meta, fact.meta.causation

@@ -1,5 +1,6 @@
 """A family gets other partitions: nothing is lost, nothing is decided twice, everything goes on as if it had not."""
 
+import pickle
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -170,6 +171,7 @@ async def test_what_was_known_is_known(postgres_dsn: str) -> None:
     assert due[0] == due[1] != {}
     answered = [sorted(answer for one in some for answer in one.answered) for some in (old, new)]
     assert answered[0] == answered[1] != []
+    assert [pickle.loads(pickle.dumps(one)) for one in new] == new, "as a snapshot has them"
     for cursors in (one.cursors for one in new):
         assert cursors == {c: max(o.cursors.get(c, (-1, -1)) for o in old) for one in old for c in one.cursors} != {}
     assert {(one.time, one.passed) for one in old} == {(one.time, one.passed) for one in new}
