@@ -16,6 +16,7 @@ from consumers.ports import (
     CommandLog,
     EventLog,
     Group,
+    LogUnavailable,
     Partition,
     Snapshots,
     Switchboard,
@@ -57,6 +58,7 @@ class Deciders:
         self._followers: dict[Partition, tuple[Follower, asyncio.Task[None], asyncio.Event]] = {}
         self._paused: Mapping[Partition, str] = {}
         self._newer, self._pauses = newer, 0
+        self._sizes: dict[Partition, int] = {}
         self._stop = asyncio.Event()
         self._workers = Workers(
             "decide", group, self._partitions, self._own, report, self._place, commands, self._resting, newer=newer
@@ -84,25 +86,32 @@ class Deciders:
     # -- owners ------------------------------------------------------------------------------------
 
     async def _own(self, partition: Partition, ends: asyncio.Event) -> None:
+        follower = await self._unfollow(partition)
+        self._owners[partition] = owner = PartitionOwner(
+            partition,
+            self._make,
+            self._events,
+            self._commands,
+            self._snapshots,
+            self._report,
+            self._limits,
+            self._newer,
+        )
+        owner.batch = self._sizes.get(partition, owner.batch)
         try:
-            follower = await self._unfollow(partition)
-            self._owners[partition] = owner = PartitionOwner(
-                partition,
-                self._make,
-                self._events,
-                self._commands,
-                self._snapshots,
-                self._report,
-                self._limits,
-                self._newer,
-            )
             await owner.run(ends, follower)
+        except LogUnavailable:
+            # It may have been too much for a slow broker: half of it the next time, and all of it when that stands.
+            self._sizes[partition] = max(1, owner.batch // 2)
+            raise
         except TooManySetAside as many:
             await self._rest(partition, str(many), ends)
         finally:
             self._owners.pop(partition, None)
             if self._standby and not self._stop.is_set():
-                self._follow(partition)
+                # Who could not claim has decided nothing yet, and its follower is as warm as before.
+                warm = follower is not None and owner.decider is not follower.decider
+                self._follow(partition, follower if warm else None)
 
     async def _rest(self, partition: Partition, reason: str, ends: asyncio.Event) -> None:
         """Writes down that the partition rests, however long that takes, and waits until it is to go on."""
@@ -120,13 +129,14 @@ class Deciders:
     # -- followers ---------------------------------------------------------------------------------
 
     async def _caught_up(self, partition: Partition, stop: asyncio.Event) -> None:
+        # Who cannot take a partition in stops here and asks for none: whoever owns it goes on, and an alarm calls.
         follower = self._follow(partition)
         while not follower.caught_up and not await until(stop, 0.05):
             pass
 
-    def _follow(self, partition: Partition) -> Follower:
+    def _follow(self, partition: Partition, follower: Follower | None = None) -> Follower:
         every = self._limits.snapshot_every
-        follower = Follower(partition, self._make, self._events, self._snapshots, self._report, every)
+        follower = follower or Follower(partition, self._make, self._events, self._snapshots, self._report, every)
         ends = asyncio.Event()
         work = kept(named(partition), lambda: follower.follow(ends), ends, self._report, self._newer)
         task = asyncio.create_task(work)

@@ -47,8 +47,11 @@ class Follower:
         self.position = 0
         self.decider = make(partition, ())
 
-    async def catch_up(self, poison: Iterable[Poison] = ()) -> PartitionDecider:
+    async def catch_up(self, poison: Iterable[Poison] = (), *, final: bool = False) -> PartitionDecider:
         """Takes in everything up to the log's end as it is now; the first call begins with the snapshot.
+
+        Args:
+            final: nobody writes any more. Else the memory may stand amid an append that came while it was read.
 
         Raises:
             ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord: the record is not what was written, or is
@@ -61,7 +64,8 @@ class Follower:
             self._started = True
         self.decider.also_set_aside(poison)
         await self._read_to(await self._events.end(self.partition))
-        self.decider.restored()
+        if final:
+            self.decider.restored()
         self._caught_up = True
         if first:
             self._report.add(RESTORE, self.partition.family, value=time.perf_counter() - began)
@@ -158,7 +162,7 @@ async def inherit(
     first = (decider.partition.generation - 2) * MAX_PARTITIONS
     for number in range(first, first + decider.earlier):  # one after the other: each is as large as the whole may be
         parent = Partition(decider.partition.family, number)
-        memory = await Follower(parent, make, events, snapshots, report).catch_up()
+        memory = await Follower(parent, make, events, snapshots, report).catch_up(final=True)
         if memory.followed_by != decider.partitions:
             raise GenerationIsOver(
                 f"{_name(parent)} should be followed by {decider.partitions} partitions, and is by"

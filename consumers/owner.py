@@ -63,7 +63,9 @@ class PartitionOwner:
         self._limits = limits
         self._labels = (partition.family, str(partition.number))
         self._poison: set[Poison] = set()
-        self._batch, self._began = limits.commands, 0
+        self._began = 0
+        self.batch = limits.commands
+        """Commands of the next append, at most: fewer after a failure, until one stands."""
         self._counted = (0, 0)
         self._owner: Owner | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -94,7 +96,7 @@ class PartitionOwner:
         )
         self._owner = await self._events.claim(self.partition)
         self._report.add(CLAIMS, *self._labels)
-        self.decider = await self._follower.catch_up(self._poison)
+        self.decider = await self._follower.catch_up(self._poison, final=True)
         self.decider.most_aside, self.decider.most_bytes = self._limits.set_aside, self._limits.bytes
 
     async def stop(self) -> None:
@@ -122,21 +124,19 @@ class PartitionOwner:
             try:
                 if self._owner is None:
                     await self.start()
-                answered = await self._step()
-                self._batch = self._limits.commands
-                return answered
+                return await self._step()
             except EvolveFailed as failure:
                 self._blame(failure)
             except LogUnavailable:
                 await self.stop()
                 attempts += 1
-                self._batch = max(1, self._batch // 2)
+                self.batch = max(1, self.batch // 2)
                 if attempts == MAX_RESTORES:
                     raise
 
     async def _step(self) -> int:
         self._began = self.decider.source
-        batch = await self._commands.read(self.partition, self.decider.source, self._batch)
+        batch = await self._commands.read(self.partition, self.decider.source, self.batch)
         await self._look_up(batch)
         if not batch.records:
             return 0
@@ -153,7 +153,7 @@ class PartitionOwner:
     def _blame(self, failure: EvolveFailed) -> None:
         # What stands before it is appended by itself, so that no process has to learn it all again.
         self._poison.add(failure.poison)
-        self._batch = max(1, failure.source - self._began)
+        self.batch = max(1, failure.source - self._began)
 
     # -- without a pause ---------------------------------------------------------------------------
 
@@ -177,8 +177,10 @@ class PartitionOwner:
                     self._report.condition(self.name, Condition.RUNNING)
                     await self._run(stop)
                 except EvolveFailed as failure:
-                    self._blame(failure)
-                    await self._committed()
+                    try:
+                        await self._committed()
+                    finally:
+                        self._blame(failure)
         except Fenced:
             self._report.add(FENCED, *self._labels)
             raise
@@ -195,7 +197,6 @@ class PartitionOwner:
                 await self._save()
             elif taken:
                 self._committing = asyncio.create_task(self._append(self._sealed(), taken))
-            self._batch = self._limits.commands
             if self._too_many:
                 await self._committed()
                 self._look_aside()
@@ -206,7 +207,7 @@ class PartitionOwner:
         decider, limits, taken, spent = self.decider, self._limits, 0, 0.0
         position, more, news_there = decider.source, False, True
         while not stop.is_set():
-            room = self._batch - taken
+            room = self.batch - taken
             if room <= 0 or decider.open_bytes >= limits.bytes or spent >= limits.seconds or self._too_many:
                 break
             committing = self._committing
@@ -257,6 +258,7 @@ class PartitionOwner:
         began = time.perf_counter()
         await self._owner.append(records, self._limits.append_deadline_s)
         GARBAGE.grown(len(records))
+        self.batch = self._limits.commands
         report, family = self._report, self.partition.family
         report.add(APPEND, family, value=time.perf_counter() - began)
         report.add(BATCH, family, value=commands)

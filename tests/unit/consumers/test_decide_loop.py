@@ -357,6 +357,48 @@ async def test_a_takeover_that_fails_leaves_the_partition_followed(logs: Logs) -
 # -- several processes -----------------------------------------------------------------------------------
 
 
+async def test_who_cannot_claim_keeps_its_follower_warm(logs: Logs) -> None:
+    await logs.register("ann")
+    await logs.answer()
+    process = Process(logs, standby=True)
+    claim, away = process.gate.inner.claim, [3]
+
+    async def claims(partition: Partition) -> Any:
+        if away[0]:
+            away[0] -= 1
+            raise LogUnavailable("the coordinator moves")
+        return await claim(partition)
+
+    process.gate.claim = claims  # type: ignore[method-assign]
+    reads: list[int] = []
+    read = logs.events.read
+
+    async def noted(partition: Partition, position: int, limit: int) -> Batch:
+        reads.append(position)
+        return await read(partition, position, limit)
+
+    process.gate.read = noted
+    async with running(process.deciders.run) as (task, _):
+        await eventually(lambda: process.seen.now("party/0") is Condition.FOLLOWING)
+        process.group.assign(PARTY)
+        await logs.register("bob")
+        await logs.answered(task)
+    assert away == [0]
+    assert reads.count(0) == 1, "it was read from its beginning once"
+
+
+async def test_what_was_too_much_at_once_is_tried_in_halves(logs: Logs) -> None:
+    """Also by the next owner of the same process: a broker may be too slow for all that waits after an outage."""
+    await logs.register(*(f"p{n}" for n in range(40)))
+    process = Process(logs, commands=32)
+    process.gate.fate = ["lost", "lost", "lost"]
+    process.group.assign(PARTY)
+    async with running(process.deciders.run) as (task, _):
+        await logs.answered(task)
+    assert [len(records) for records in process.gate.begun][:4] == [33, 17, 9, 5]
+    assert await logs.registered() == [f"p{n}" for n in range(40)]
+
+
 @pytest.mark.parametrize("standby", [False, True])
 async def test_partitions_that_move_about_under_load_lose_and_double_nothing(standby: bool) -> None:
     """The group is slow and wrong now and then: two processes believe in the same partition, or none does."""

@@ -290,4 +290,26 @@ async def test_what_stands_open_at_the_end_is_no_append(logs: Logs, shelf: Shelf
     last = (await logs.records())[-1]
     looked.instead = {last.position: StoredRecord(last.position, last.key, last.value, last.headers[:-1])}
     with pytest.raises(ChainBroken, match="no hash behind the last records"):
-        await Follower(PARTY, make, looked, shelf, seen).catch_up()
+        await Follower(PARTY, make, looked, shelf, seen).catch_up(final=True)
+
+
+async def test_who_follows_a_log_that_grows_may_stand_amid_an_append(logs: Logs, shelf: Shelf, seen: Seen) -> None:
+    """Its owner appends between the look at the end and the read, which ends within that append."""
+    looked: Any = Looked(logs.events)
+    end, looked.limit = await logs.events.end(PARTY), 7
+
+    async def end_of_before(partition: Partition) -> int:
+        return end
+
+    looked.end = end_of_before
+    await logs.register("late", "later", "latest")
+    await logs.answer(batch=3)
+    follower, stop = Follower(PARTY, make, looked, shelf, seen), asyncio.Event()
+    assert not (await follower.catch_up()).whole
+    del looked.end
+    task = asyncio.create_task(kept("party/0", lambda: follower.follow(stop), stop, seen))
+    await eventually(lambda: follower.position == end + 3)
+    assert seen.now("party/0") is Condition.FOLLOWING
+    stop.set()
+    await task
+    assert follower.decider.image() == (await logs.whole()).image()
