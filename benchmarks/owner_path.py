@@ -56,7 +56,7 @@ class Driven:
         """Decides the commands below position `end`, `batch` in one append, the next when the last is committed."""
         self.gate.open(end)
         usual, self.owner._limits = self.owner._limits, replace(self.owner._limits, commands=batch)
-        self.owner._batch = batch
+        self.owner.batch = batch
         try:
             while self.owner.decider.source < end:
                 await self.owner.step()

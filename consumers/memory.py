@@ -27,6 +27,7 @@ from schemas.log.events import (
 TICK: Final = "Tick"
 """What a set-aside record calls the clock's command."""
 
+_HEAP_MORE: Final = 1_000
 _NO_TIME: Final = Moment(0, 0)
 _SLEEPS: Final = (SetAsideReason.ADVANCE_RAISED, SetAsideReason.EVOLVE_RAISED)
 _JUDGED: Final = (
@@ -165,7 +166,11 @@ class Memory:
             self.due.pop(key, None)
         elif self.due.get(key) != due:
             self.due[key] = due
-            heapq.heappush(self._heap, (due, key))
+            if len(self._heap) > 2 * len(self.due) + _HEAP_MORE:  # of times that changed before they came
+                self._heap = [(at, of) for of, at in self.due.items()]
+                heapq.heapify(self._heap)
+            else:
+                heapq.heappush(self._heap, (due, key))
 
     def due_keys(self) -> list[str]:
         """The keys due now, in order of (due, key). They stay in the heap until they are due no more."""

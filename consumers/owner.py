@@ -152,6 +152,8 @@ class PartitionOwner:
 
     def _blame(self, failure: EvolveFailed) -> None:
         # What stands before it is appended by itself, so that no process has to learn it all again.
+        if failure.poison in self._poison:
+            raise failure  # setting it aside has not helped: it is another mistake than the one that this is for
         self._poison.add(failure.poison)
         self.batch = max(1, failure.source - self._began)
 

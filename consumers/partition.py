@@ -355,7 +355,7 @@ class PartitionDecider:
     def _aside(self, key: str, reason: SetAsideReason, command: str, detail: str) -> None:
         self.aside += reason in ODD
         self._asides += 1
-        subject = key if is_name(key) else "-"
+        key, subject = (key, key) if is_name(key) else ("", "-")  # of any length; it stands in the command
         self._record(key, CommandSetAside(reason, command, subject, detail or "-"))
 
     def _aside_undecoded(self, stored: StoredRecord, error: Exception) -> None:

@@ -16,8 +16,9 @@ COMMAND_ID: Final = "command_id"
 SENT: Final = "sent_at"
 """When a door sent a command (UTC µs, text); on one command of a batch, to measure the whole way."""
 
-TRACE: Final = ("traceparent", "tracestate", SENT)
-"""Trace context (W3C) and sending time: what follows from a record carries them on; nobody judges by them."""
+TRACE: Final = {"traceparent": 64, "tracestate": 512, SENT: 20}
+"""Trace context (W3C) and sending time, each with its longest: what follows from a record carries them on; nobody
+judges by them."""
 
 
 USUAL_HEADERS: Final = 2
@@ -25,10 +26,11 @@ USUAL_HEADERS: Final = 2
 
 
 def traced(headers: Headers) -> Headers:
-    """The trace context among the headers; mostly there is none."""
+    """The trace context among the headers; mostly there is none. What is longer than it can be is none: it would be
+    in every fact that follows."""
     if len(headers) == 1:  # the command id, as from every door that traces nothing
         return ()
-    return tuple(header for header in headers if header[0] in TRACE)
+    return tuple((name, value) for name, value in headers if len(value) <= TRACE.get(name, -1))
 
 
 def handed_on(headers: Headers) -> Headers:

@@ -32,6 +32,9 @@ class NeedsOperator(RuntimeError):
 FATAL: Final = (ChainBroken, FactNotEvolved, UnknownSchema, UndecodableRecord, LogDiffers, NeedsOperator)
 """The record is not what was written, newer than this release, or another log's: trying again changes nothing."""
 
+_MISTAKES: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
+"""What nothing that is away would raise: it is ours, and somebody must look, though trying again may help."""
+
 _LOOK_S: Final = 1.0
 _LAG_S: Final = 5.0
 _HEALTHY_S: Final = 60.0
@@ -88,7 +91,8 @@ async def kept(
             # Also what nobody has foreseen: a part that comes back by itself is better than one that is dead.
             report.add(RETRIES, part)
             report.condition(part, Condition.WAITING, str(error))
-            report.say("waiting", part=part, reason=str(error), kind=type(error).__name__)
+            alarm = isinstance(error, _MISTAKES)
+            report.say("waiting", part=part, reason=str(error), kind=type(error).__name__, alarm=alarm)
             await until(stop, pauses.after(time.monotonic() - began))
 
 

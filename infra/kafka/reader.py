@@ -77,7 +77,12 @@ class Stretch:
         taken: list[StoredRecord] = []
         record = self._ahead
         while record is not None and len(taken) < limit:
-            taken.append(StoredRecord(record.offset, record.key or b"", record.value or b"", record.headers))
+            headers = record.headers
+            for _, value in headers:
+                if value is None:  # as anybody's producer may write
+                    headers = tuple((name, value or b"") for name, value in headers)
+                    break
+            taken.append(StoredRecord(record.offset, record.key or b"", record.value or b"", headers))
             record = next(self._records, None)
         self._ahead = record
         return tuple(taken)
@@ -103,12 +108,13 @@ class Reader:
         self._watch = Watch(lambda: self.client, self._keep)
 
     async def start(self) -> None:
-        """Connects.
+        """Connects, if it is not.
 
         Raises:
             KafkaUnreachable: no broker answers.
         """
-        self._client = await connect(self._bootstrap, f"{self._prefix}.reader")
+        if self._client is None:
+            self._client = await connect(self._bootstrap, f"{self._prefix}.reader")
 
     async def close(self) -> None:
         """Never raises; whoever waits gets `LogUnavailable`."""

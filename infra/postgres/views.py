@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import psycopg
@@ -26,6 +28,14 @@ _RUNTIME: Final = (
     f"CREATE TABLE {_HINTS} (reader text, family text, partition integer,"
     " position bigint NOT NULL, PRIMARY KEY (reader, family, partition))",
 )
+_PATIENCE_S: Final = 30.0
+"""Work on rows and positions that has not ended after so long is cut off: a frozen server would never say so."""
+
+_QUESTION_S: Final = 600.0
+"""As `_PATIENCE_S`, for questions and for making the tables: both may read or fill everything."""
+
+_CLOSING_S: Final = 2.0
+_CONNECT_S: Final = 10
 _MADE_BY: Final = "obj_description(to_regnamespace(%(schema)s), 'pg_namespace')"
 
 
@@ -61,13 +71,15 @@ class PostgresViews:
         self._connection: psycopg.Connection[Any] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="views")
         self._temps: set[str] = set()
+        self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Connects and makes schema, tables and positions exist.
 
         The schema remembers a hash of the statements that made it and of the facts that its views hear. Where they
         were others than today's (a view was changed) it is dropped and begins again, empty and with no position
-        reached: who projects fills it from the log. What a view's functions make of a fact is not in the hash.
+        reached: who projects fills it from the log. Hints are kept. What a view's functions make of a fact is not in
+        the hash.
 
         Raises:
             ViewsUnavailable: also for a schema of this name that holds somebody else's tables.
@@ -83,8 +95,12 @@ class PostgresViews:
         await self._in_thread(self._look)
 
     async def close(self) -> None:
-        """Ends the connection; never raises for a lost one."""
-        await self._in_thread(self._disconnect)
+        """Ends the connection, and after a moment also what is under way on it; never raises for a lost one."""
+        late = asyncio.get_running_loop().call_later(_CLOSING_S, self._cut)
+        try:
+            await self._in_thread(self._disconnect)
+        finally:
+            late.cancel()
         self._thread.shutdown()
 
     async def drop(self) -> None:
@@ -106,7 +122,7 @@ class PostgresViews:
         Raises:
             ViewsUnavailable: see there; also when another projector is further, or other definitions came.
         """
-        await self._in_thread(self._apply, rows, reached)
+        await self._in_thread(self._apply, rows, reached, patience=_PATIENCE_S)
 
     async def hints(self, reader: str) -> dict[Partition, int]:
         """Where a reader without rows of its own (a calculator) may begin again; a missing one begins at 0."""
@@ -115,7 +131,7 @@ class PostgresViews:
 
     async def hint(self, reader: str, positions: Mapping[Partition, int]) -> None:
         """Remembers where a reader may begin again."""
-        await self._in_thread(self._hint, reader, positions)
+        await self._in_thread(self._hint, reader, positions, patience=_PATIENCE_S)
 
     async def __call__(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows as dictionaries."""
@@ -134,8 +150,22 @@ class PostgresViews:
         )
         return {row["name"]: f"{row['n']} {row['hashes']}" for row in await self(tables, {})}
 
-    async def _in_thread(self, function: Any, *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, function, *args)
+    async def _in_thread(self, function: Any, *args: Any, patience: float = _QUESTION_S) -> Any:
+        async with self._turn:
+            loop = asyncio.get_running_loop()
+            late = loop.call_later(patience, self._cut)
+            try:
+                return await loop.run_in_executor(self._thread, self._guarded, function, *args)
+            finally:
+                late.cancel()
+
+    def _cut(self) -> None:
+        """Ends what is under way: its thread gets an error instead of an answer that never comes."""
+        connection = self._connection
+        with suppress(OSError, psycopg.Error):
+            if connection is not None:
+                with socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as line:
+                    line.shutdown(socket.SHUT_RDWR)
 
     def _guarded(self, function: Any, *args: Any) -> Any:
         try:
@@ -149,7 +179,10 @@ class PostgresViews:
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(
-                self._dsn, row_factory=dict_row, options=f"-c search_path={quoted(self._schema)}"
+                self._dsn,
+                row_factory=dict_row,
+                options=f"-c search_path={quoted(self._schema)}",
+                connect_timeout=_CONNECT_S,
             )
             teach(self._connection)
             self._temps.clear()
@@ -173,12 +206,22 @@ class PostgresViews:
             cursor.execute(f"SELECT {_MADE_BY} AS made_by", {"schema": self._schema})
             if cursor.fetchall() == [{"made_by": self._definition}]:
                 return
+            kept = self._kept_hints(cursor)
             self._make_room(cursor)
             name = sql.Identifier(self._schema)
             cursor.execute(sql.SQL("CREATE SCHEMA {}").format(name))
             cursor.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, self._definition))
             for statement in self._ddl:
                 cursor.execute(trusted(statement))
+            cursor.executemany(f"INSERT INTO {_HINTS} VALUES (%s, %s, %s, %s)", kept)
+
+    def _kept_hints(self, cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
+        """Where readers begin again does not depend on the views: without it reactors would say everything again."""
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL AS there", (f"{self._schema}.{_HINTS}",))
+        if cursor.fetchall() != [{"there": True}]:
+            return []
+        cursor.execute(f"SELECT reader, family, partition, position FROM {_HINTS}")
+        return [tuple(row.values()) for row in cursor.fetchall()]
 
     def _look(self) -> None:
         connection = self._connected()

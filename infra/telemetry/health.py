@@ -56,9 +56,9 @@ class Health:
         return {part: condition for part, (condition, _) in self._parts.copy().items()}
 
     def alive(self) -> Verdict:
-        """Whether starting the process again would not help: the loop beats and no part has stopped."""
-        stopped = self._said(lambda condition: condition is Condition.STOPPED)
-        return self._verdict("alive", [*self._silence(), *stopped])
+        """Whether starting the process again would not help: the loop beats. A part that has stopped has a reason to:
+        with a new process it would stop again, and the parts beside it would begin again for nothing."""
+        return self._verdict("alive", self._silence())
 
     def ready(self) -> Verdict:
         """Whether every part does its work, or rests because an operator wishes so."""

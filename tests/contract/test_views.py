@@ -7,6 +7,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+import infra.postgres.views as module
 from consumers.ports import Partition
 from consumers.project import NewRow, Reached
 from infra.deployment import InvalidDeployment
@@ -195,6 +196,23 @@ async def test_a_projector_that_is_behind_does_not_win(store: PostgresViews, pos
     await slow.close()
 
 
+async def test_a_database_that_does_not_answer_is_not_waited_for_for_ever(
+    store: PostgresViews, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CLOSING_S", 0.2)
+    asker, loop = PostgresViews(postgres_dsn, "test_views", [HISTORY, CURRENT], [TOWNS]), asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(ViewsUnavailable):
+        await asker._in_thread(asker._ask, "SELECT pg_sleep(20)", {}, patience=0.2)
+    assert await asker.reached() == {}, "the next call has a connection of its own"
+    asked = asyncio.create_task(asker("SELECT pg_sleep(20)", {}))
+    await asyncio.sleep(0.1)
+    await asker.close()
+    with pytest.raises(ViewsUnavailable):
+        await asked
+    assert loop.time() - began < 15
+
+
 CHANGED = [
     ([HISTORY, replace(CURRENT, columns={**CURRENT.columns, "shoe": "bigint"})], [TOWNS]),
     ([replace(HISTORY, indexes=()), CURRENT], [TOWNS]),
@@ -215,7 +233,7 @@ async def test_a_changed_definition_begins_again(
     await changed.start()
     await changed.start()
     assert await changed.reached() == {}
-    assert await changed.hints("calculator") == {}
+    assert await changed.hints("calculator") == {P0: 2}, "readers go on where they were"
     assert await changed("SELECT * FROM people", {}) == []
     with pytest.raises(ViewsUnavailable, match="other views"):  # the old release goes on, with its position
         await store.apply({"people": [row(2, {"person": "y", "age": 2})]}, {P0: Reached(3, 1)})

@@ -172,6 +172,19 @@ async def test_who_failed_pauses_before_it_tries_again(monkeypatch: pytest.Monke
     assert 5 <= waited[7] <= 10
 
 
+@pytest.mark.parametrize(("error", "called"), [(KeyError("x"), True), (LogUnavailable("away"), False)])
+async def test_a_mistake_of_ours_is_tried_again_and_calls_an_operator(error: Exception, called: bool) -> None:
+    seen, stop, failures = Seen(), asyncio.Event(), [error]
+
+    async def attempt() -> None:
+        if failures:
+            raise failures.pop()
+
+    await kept("part", attempt, stop, seen)
+    assert seen.told("waiting") == [str(error)]
+    assert list(seen.alarms()) == ["waiting"] * called
+
+
 @pytest.mark.parametrize(
     "error",
     [ChainBroken("changed"), UnknownSchema(7), UndecodableRecord("bytes"), LogDiffers("other"), NeedsOperator("look")],

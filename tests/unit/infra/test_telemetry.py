@@ -196,7 +196,7 @@ async def test_alarms_and_conditions_are_metrics_too(telemetry: Telemetry) -> No
         (Condition.FOLLOWING, True, True),
         (Condition.WAITING, True, False),
         (Condition.PAUSED, True, True),
-        (Condition.STOPPED, False, False),
+        (Condition.STOPPED, True, False),
     ],
 )
 async def test_health_follows_from_the_parts(
