@@ -106,5 +106,6 @@ async def _in_thread(work: Callable[[], T]) -> T:
     except psycopg.Error as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise LogUnavailable(
-            f"whether the log is whole is noted in PostgreSQL, which does not answer: {said}"
+            f"whether the log is whole is noted in PostgreSQL, which does not answer: {said}: start PostgreSQL, or"
+            " correct DATABASE_URL"
         ) from error

@@ -154,7 +154,9 @@ class PostgresSwitchboard:
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self._disconnect()
             said = " ".join(str(error).split()) or type(error).__name__
-            raise SwitchboardUnavailable(f"the switchboard's database does not answer: {said}") from error
+            raise SwitchboardUnavailable(
+                f"the switchboard's database does not answer: {said}: start PostgreSQL, or correct DATABASE_URL"
+            ) from error
         finally:
             self._turn.release()
 

@@ -229,8 +229,8 @@ class PostgresViews:
             cursor.execute(f"SELECT {_MADE_BY} AS made_by", {"schema": self._schema})
             if cursor.fetchall() != [{"made_by": self._definition}]:
                 raise Refused(
-                    "there are none, or they were made by another release: run `make demo` or `gridbook send`,"
-                    " which project the log again"
+                    "there are none, or they were made by another release: a projector of this one makes them from the"
+                    " log (`gridbook up`; `make demo` for the demo)"
                 )
 
     def _make_room(self, cursor: psycopg.Cursor[Any]) -> None:

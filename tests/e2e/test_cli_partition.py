@@ -132,7 +132,7 @@ def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_database_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://ann:s3cret@127.0.0.1:1/none")
     failed = partition("pause", "market/0")
-    said(failed, "the switchboard's database does not answer")
+    said(failed, "the switchboard's database does not answer", "start PostgreSQL, or correct DATABASE_URL")
     assert "s3cret" not in failed.output
 
 
