@@ -39,12 +39,13 @@ MAX_LINE: Final = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: the first pause before a restart, the longest, the life after which a child counts as well again;
-    from the wish to stop to the kill; between two looks at health, and between two words about it."""
+    from the wish to stop to the kill, after which the servers still have to end within the ten; between two looks at
+    health, and between two words about it."""
 
     first: float = 0.5
     most: float = 30.0
     well: float = 60.0
-    kill: float = 8.0
+    kill: float = 5.0
     look: float = 0.25
     word: float = 30.0
 
