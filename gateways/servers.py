@@ -2,8 +2,9 @@
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -94,19 +95,31 @@ def own_servers(folder: Path, kafka: bool, settings: Settings | None = None) -> 
     if settings is not None and (given := _given(settings, kafka, deployment, folder)) is not None:
         yield given
         return
-    with ExitStack() as ends:
+    with _ended_together() as ends:
         database = find_local_database(folder / "postgres")
-        ends.callback(database.stop)
+        ends.append(database.stop)
         bootstrap, copies = None, (1, 1)
         if kafka:
             broker = find_local_broker(folder / "kafka")
-            ends.callback(broker.stop)
+            ends.append(broker.stop)
             bootstrap, deployment = broker.bootstrap, f"{deployment}_kafka"
             if settings is not None:
                 copies = settings.copies(is_local(broker))
         if settings is not None and settings.deployment is not None:
             deployment = settings.deployment
         yield Servers(database.dsn, bootstrap, deployment, folder / "vault.key", copies)
+
+
+@contextmanager
+def _ended_together() -> Iterator[list[Callable[[], None]]]:
+    """Servers, each with how it is ended; all at once, because `gridbook up` has some seconds only."""
+    ends: list[Callable[[], None]] = []
+    try:
+        yield ends
+    finally:
+        with ThreadPoolExecutor() as threads:
+            for ending in [threads.submit(end) for end in ends]:
+                ending.result()
 
 
 def all_named(settings: Settings, kafka: bool) -> bool:
