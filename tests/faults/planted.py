@@ -17,6 +17,8 @@ from infra.postgres.views import PostgresViews
 from schemas.codec import UnknownSchema
 
 _BETWEEN_SECONDS = 0.4
+APART = "the position is ahead of the rows"
+"""What a projector says in between."""
 
 
 def brisk() -> None:
@@ -54,7 +56,9 @@ def rows_apart() -> None:
 
     def apart(views: PostgresViews, rows: Mapping[str, Sequence[NewRow]], reached: Mapping[Partition, Reached]) -> None:
         apply(views, {}, reached)
-        time.sleep(_BETWEEN_SECONDS)
+        if any(rows.values()):
+            print(APART, flush=True)
+            time.sleep(_BETWEEN_SECONDS)
         apply(views, rows, {})
 
     setattr(PostgresViews, "_apply", apart)  # noqa: B010

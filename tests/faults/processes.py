@@ -234,6 +234,13 @@ class Fleet:
                 read[log] = read.get(log, 0) + said.rfind(b"\n") + 1
             await asyncio.sleep(_WATCH_SECONDS)
 
+    async def says(self, name: str, text: str) -> None:
+        """Returns when it has said this once more."""
+        log, wanted = self.place.folder / f"{name}.log", text.encode()
+        said = log.read_bytes().count(wanted)
+        while log.read_bytes().count(wanted) == said:
+            await asyncio.sleep(_LOOK_SECONDS)
+
     def role(self, name: str) -> str:
         """What it does."""
         return self._roles[name]

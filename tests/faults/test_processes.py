@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.checks import Found
 from tests.faults.load import Load
+from tests.faults.planted import APART
 from tests.faults.processes import ROLES, Nursery, Place
 from tests.faults.trial import Life, Story, lived
 
@@ -40,15 +41,27 @@ async def test_whoever_is_killed_nothing_is_lost_or_doubled(place: Place, nurser
     assert found.events["RunPosted"] == 4
 
 
+async def in_between(life: Life) -> None:
+    """`kill -9` of a projector whose position is ahead of its rows."""
+    await life.sender.reached(life.founded)
+    for _ in range(3):
+        await life.fleet.says("project", APART)
+        await life.fleet.restart("project")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("plant", "role", "what"), [("group_offsets", "decide", "decided again: "), ("rows_apart", "project", "view: ")]
+    ("plant", "role", "story", "what"),
+    [
+        ("group_offsets", "decide", kills(1, 3, ["decide"], first=20), "decided again: "),
+        ("rows_apart", "project", in_between, "view: "),
+    ],
 )
 async def test_a_bug_that_only_a_kill_shows_is_found(
-    place: Place, nursery: Nursery, plant: str, role: str, what: str
+    place: Place, nursery: Nursery, plant: str, role: str, story: Story, what: str
 ) -> None:
     load = Load(1, markets=2, homes=4, orders=12, whole=False)
-    found = await lived(place, nursery, load, kills(1, 3, [role], first=20), pause=0.1, plants={role: [plant]})
+    found = await lived(place, nursery, load, story, pause=0.1, plants={role: [plant]})
     assert any(what in problem for problem in found.problems), found.problems
 
 
