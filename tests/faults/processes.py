@@ -25,6 +25,7 @@ CHECKOUT: Final = Path(__file__).parents[2]
 ROLES: Final = ("decide", "react", "project", "calculate")
 """The roles that a load needs; it sends the ticks itself."""
 
+STANDBY: Final = "standby"
 STOP_SECONDS: Final = 10.0
 """So long after SIGTERM every process must be gone."""
 
@@ -202,13 +203,17 @@ class Fleet:
             await self.kill(name)
 
     def start(self, *roles: str, **more: str) -> None:
-        """Starts a process for each role, named after it, and those that are named: `second="decide"`."""
+        """Starts a process for each role, named after it, and those that are named: `second="decide"`.
+
+        One that is called `standby` follows every partition ahead of time.
+        """
         for name, role in [*((role, role) for role in roles), *more.items()]:
             assert name not in self._children, f"{name} runs already"
-            kafka = ["--kafka"] if self.place.bootstrap is not None else []
+            options = ["--kafka"] if self.place.bootstrap is not None else []
+            options += ["--standby"] if name == STANDBY else []
             log = self.place.folder / f"{name}.log"
             environ = self.place.environ()
-            self._children[name] = self.spawn(["run", role, *kafka], environ, log, self._plants.get(role, ()))
+            self._children[name] = self.spawn(["run", role, *options], environ, log, self._plants.get(role, ()))
             self._roles[name] = role
 
     @property

@@ -1,7 +1,8 @@
 """`python -m tests.faults.soak --seed S --minutes M`: a deployment in a storm of faults, day after day.
 
-Three brokers and a database of its own, every process a Python of its own, and two of them decide. Each round is a new
-deployment that lives through a whole day under load. Ends with the counts and a verdict; with 1 on any difference.
+Three brokers and a database of its own, every process a Python of its own; two decide, one of them as a standby. Each
+round is a new deployment that lives through a whole day under load. Ends with the counts and a verdict; with 1 on any
+difference.
 """
 
 import argparse
@@ -20,12 +21,12 @@ from infra.kafka.broker import LocalCluster
 from infra.postgres.server import LocalPostgres
 from schemas.catalog import FAMILIES
 from tests.faults.load import Load
-from tests.faults.processes import Nursery, Place, interpreter
+from tests.faults.processes import STANDBY, Nursery, Place, interpreter
 from tests.faults.storm import Storm
 from tests.faults.trial import lived
 
 COUNTS: Final = dict.fromkeys(FAMILIES, 1) | {"market": 4, "site": 2, "billing": 2, "settlement": 2}
-MORE: Final = {"second decide": "decide", "second react": "react"}
+MORE: Final = {STANDBY: "decide", "second react": "react"}
 ROUND_SECONDS: Final = 900.0
 """A round that is not quiet by then has failed."""
 
@@ -79,7 +80,7 @@ class Soak:
             COUNTS,
             (3, 2),
         )
-        load = Load(seed, markets=8, homes=8, orders=60)
+        load = Load(seed, markets=8, homes=8, orders=30)
         self._say(f"round {self.rounds}: seed {seed}, {load.commands:,} commands to {place.name}")
         storm = Storm(seed, self._cluster, self._database, lambda kind, hit: self._say(f"{kind}: {hit}"))
         try:
