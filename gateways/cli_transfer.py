@@ -31,8 +31,10 @@ def export(
     async def run(places: Servers, layout: Layout) -> None:
         plan, sha256, people = await write_archive(_side(places, layout), places.dsn, folder, not without_vault)
         _say(f"exported {_size(plan)} to {folder}; SHA-256 of its manifest {sha256}")
-        if people is not None:
+        if people:
             _say(f"{people} people, encrypted; the master key is not there but in {places.vault_key}: keep it apart")
+        elif people == 0:
+            _say("the vault holds nobody: there are no personal data in it, and no master key is needed")
 
     _on_servers(data, kafka, run)
 

@@ -104,6 +104,7 @@ def test_a_backup_is_restored_with_its_people(small: Small, archive: Path, tmp_p
     assert (small.folder / "vault.key").read_bytes() not in everything
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute("DROP SCHEMA vault CASCADE")
+    done(gridbook("export", str(tmp_path / "log"), "--data", str(small.folder)), "the vault holds nobody")
     new = tmp_path / "new"
     said(import_into(archive, new), "vault.key is not there: put the exported deployment's master key there first")
     shutil.copy(small.folder / "vault.key", new / "vault.key")
