@@ -4,9 +4,9 @@ import asyncio
 from typing import Any, Final
 
 from consumers.clock import last_tick
-from consumers.limits import SEND_DEADLINE_S
+from consumers.limits import MAX_BATCH, SEND_DEADLINE_S
 from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition, StoredRecord
-from consumers.reading import COMMAND_ID
+from consumers.reading import CHAIN, COMMAND_ID
 from gateways.deployment import Deployment
 from gateways.door import Door, DoorCommand
 from gateways.roles import machine_time_us
@@ -50,14 +50,16 @@ async def _answer(
     deployment: Deployment, events: EventLog, partition: Partition, position: int, command: DoorCommand
 ) -> list[tuple[FactMeta, Any]]:
     answers: list[tuple[FactMeta, Any]] = []
-    while not answers:
-        # An append is read as a whole, so all records of a command come together.
-        batch = await events.read(partition, position, 1_000)
-        answers = [found for stored in batch.records if (found := _of(deployment, stored, command)) is not None]
+    while True:
+        batch = await events.read(partition, position, MAX_BATCH)
+        for stored in batch.records:
+            if (found := _of(deployment, stored, command)) is not None:
+                answers.append(found)
+            if answers and CHAIN in dict(stored.headers):
+                return answers  # all records of a command stand in one append, and this is its end
         position = batch.next
         if not batch.records:
             await events.wait(partition, position, 1.0)
-    return answers
 
 
 def _of(deployment: Deployment, stored: StoredRecord, command: DoorCommand) -> tuple[FactMeta, Any] | None:

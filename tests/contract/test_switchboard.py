@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import psycopg
 import pytest
@@ -14,7 +13,6 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from consumers.ports import Partition, ProcessReport, Switchboard, SwitchboardUnavailable
 from infra.deployment import InvalidDeployment
-from infra.embedded.switchboard import MemorySwitchboard
 from infra.postgres.switchboard import PostgresSwitchboard
 
 M0, M1 = Partition("market", 0), Partition("market", 1)
@@ -22,28 +20,9 @@ ANN = ProcessReport("decide@here:1", "decide", "here", 1, "0.1.0", (M0, M1), "ru
 PATIENCE = 0.2
 
 
-class Place(Protocol):
+class Place:
     """Where switchboards live, seen by a test."""
 
-    def open(self) -> Switchboard: ...
-
-    async def age(self, seconds: float) -> None:
-        """Lets so much time pass."""
-
-
-class MemoryPlace:
-    def __init__(self) -> None:
-        self.time = 0.0
-        self._board = MemorySwitchboard(lambda: self.time)
-
-    def open(self) -> Switchboard:
-        return self._board
-
-    async def age(self, seconds: float) -> None:
-        self.time += seconds
-
-
-class PostgresPlace:
     def __init__(self, dsn: str, deployment: str) -> None:
         self.dsn, self.deployment = dsn, deployment
         self.opened: list[PostgresSwitchboard] = []
@@ -60,12 +39,9 @@ class PostgresPlace:
             )
 
 
-@pytest.fixture(params=["memory", "postgres"])
-async def place(request: pytest.FixtureRequest, deployment: str) -> AsyncIterator[Place]:
-    if request.param == "memory":
-        yield MemoryPlace()
-        return
-    made = PostgresPlace(request.getfixturevalue("postgres_dsn"), deployment)
+@pytest.fixture
+async def place(postgres_dsn: str, deployment: str) -> AsyncIterator[Place]:
+    made = Place(postgres_dsn, deployment)
     yield made
     for board in made.opened:
         await board.close()
@@ -166,7 +142,7 @@ async def test_long_and_unprintable_texts_are_stored_as_people_may_see_them(post
 
 
 async def test_the_old_are_forgotten(postgres_dsn: str, deployment: str) -> None:
-    place = PostgresPlace(postgres_dsn, deployment)
+    place = Place(postgres_dsn, deployment)
     board = place.open()
     await board.report(ANN)
     await place.age(2 * 3_600)
