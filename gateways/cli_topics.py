@@ -68,7 +68,7 @@ def grow(
 
     async def work(places: Servers, settings: Settings) -> bool:
         assert places.bootstrap is not None
-        snapshots = snapshots_of(settings, data)
+        snapshots = snapshots_of(settings, data, places.deployment)
         made = App(places.backend(), places.dsn, places.deployment, settings.layout().families, snapshots)
         topics = topics_of(places.bootstrap, places.deployment, places.copies)
         try:

@@ -94,7 +94,10 @@ class Settings(BaseSettings):
         False,
         description="Deciders follow every partition ahead of time and ask for partitions when they have caught up.",
     )
-    snapshots: Path | None = Field(None, description="Folder of the snapshots. None: `snapshots` in the data folder.")
+    snapshots: Path | None = Field(
+        None,
+        description="Folder of the snapshots, one in it for each deployment. None: `snapshots` in the data folder.",
+    )
     snapshot_every: int = Field(
         SNAPSHOT_EVERY, ge=1_000, le=100_000_000, description="Records between two snapshots of a partition."
     )

@@ -41,7 +41,7 @@ def pipes_of(role: str, backend: Backend, dsn: str, deployment: Deployment, snap
     async def close() -> None:
         await asyncio.gather(backend.close(), views.close(), switchboard.close())
 
-    group, files = backend.group(role), FolderSnapshots(snapshots)
+    group, files = backend.group(role), FolderSnapshots(snapshots / deployment.name)
     return Pipes(events, commands, connect, close, group, views, files, switchboard, report, newer)
 
 
@@ -50,9 +50,9 @@ def topics_of(bootstrap: str, deployment: str, copies: tuple[int, int]) -> Kafka
     return KafkaTopics(bootstrap, deployment, TopicSettings(*copies))
 
 
-def snapshots_of(settings: Settings, data: Path | None) -> FolderSnapshots:
-    """Where snapshots are."""
-    return FolderSnapshots(settings.snapshot_folder(data))
+def snapshots_of(settings: Settings, data: Path | None, deployment: str) -> FolderSnapshots:
+    """Where a deployment's snapshots are on this machine."""
+    return FolderSnapshots(settings.snapshot_folder(data) / deployment)
 
 
 def process_log(role: str, settings: Settings) -> Logs:
