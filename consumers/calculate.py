@@ -19,7 +19,7 @@ from consumers.project import Reached
 from consumers.react import Traces, heard, inside_command
 from consumers.reading import news
 from consumers.report import CALCULATED, FAILED, WAITING, Condition, Report
-from consumers.workers import Place, Workers, named, until
+from consumers.workers import Place, Workers, until
 from domain.calculation import Calculation
 from projections.view import Ask, Question
 from schemas.actors import CALCULATION
@@ -192,7 +192,7 @@ class Calculators:
     async def _calculate_on(self, partition: Partition, ends: asyncio.Event) -> None:
         calculator = Calculator(self._wired, self._codec, self._layout, self._views)
         position, tick = await self._notes.load(partition), 0
-        self._report.condition(named(partition), Condition.RUNNING)
+        self._report.condition(str(partition), Condition.RUNNING)
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
             facts, traces = heard(self._codec, partition, batch, calculator.listens_to)

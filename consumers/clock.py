@@ -12,7 +12,7 @@ from consumers.newer import NewerSchemas
 from consumers.ports import CommandLog, EventLog, Group, NewRecord, Partition
 from consumers.reading import COMMAND_ID, SOURCE, between, last_record
 from consumers.report import TICKS, Condition, Report
-from consumers.workers import NeedsOperator, Workers, named, until
+from consumers.workers import NeedsOperator, Workers, until
 from schemas.actors import LOG
 from schemas.codec import Codec, UndecodableRecord
 from schemas.envelope import CommandMeta, Moment
@@ -120,7 +120,7 @@ class Clocks:
 
     async def _run(self, partition: Partition, ends: asyncio.Event) -> None:
         last = await last_tick((*self._partitions, *self._ended), self._codec, self._events, self._commands)
-        self._report.gone(named(partition))  # from here on it is the clock that is looked at
+        self._report.gone(str(partition))  # from here on it is the clock that is looked at
         untold = self._partitions
         if not last.n:
             last, untold = await self._first(), untold[1:]

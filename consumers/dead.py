@@ -112,9 +112,9 @@ class DeadCommands:
         Raises:
             LookupError: that record sets nothing aside.
         """
-        where = f"{partition.family}/{partition.number} seq {seq}"
+        where = f"{partition} seq {seq}"
         if partition not in self._layout.partitions:
-            raise LookupError(f"there is no partition {partition.family}/{partition.number}")
+            raise LookupError(f"there is no partition {partition}")
         stored = await record_at(self._events, self._codec, partition, seq)
         record = None if stored is None else read(self._codec, partition, stored)
         if record is None or type(record.body) is not CommandSetAside:

@@ -23,7 +23,7 @@ from consumers.ports import (
     SwitchboardUnavailable,
 )
 from consumers.report import Report
-from consumers.workers import Place, Workers, kept, named, until
+from consumers.workers import Place, Workers, kept, until
 
 _SWITCHES_S = 2.0
 
@@ -115,8 +115,8 @@ class Deciders:
 
     async def _rest(self, partition: Partition, reason: str, ends: asyncio.Event) -> None:
         """Writes down that the partition rests, however long that takes, and waits until it is to go on."""
-        self._report.say("paused", part=named(partition), reason=reason, alarm=True)
-        await kept(named(partition), lambda: self._switchboard.pause(partition, reason), ends, self._report)
+        self._report.say("paused", part=str(partition), reason=reason, alarm=True)
+        await kept(str(partition), lambda: self._switchboard.pause(partition, reason), ends, self._report)
         self._pauses += 1
         self._paused = {**self._paused, partition: reason}
         while partition in self._paused and not await until(ends, _SWITCHES_S):
@@ -138,7 +138,7 @@ class Deciders:
         every = self._limits.snapshot_every
         follower = follower or Follower(partition, self._make, self._events, self._snapshots, self._report, every)
         ends = asyncio.Event()
-        work = kept(named(partition), lambda: follower.follow(ends), ends, self._report, self._newer)
+        work = kept(str(partition), lambda: follower.follow(ends), ends, self._report, self._newer)
         task = asyncio.create_task(work)
         self._followers[partition] = follower, task, ends
         return follower

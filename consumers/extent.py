@@ -92,7 +92,7 @@ async def records(log: Readable, partition: Partition, position: int, end: int) 
     while position < end:
         batch = await log.read(partition, position, MAX_BATCH)
         if not batch.records and batch.next <= position and await log.end(partition) < end:
-            raise LogUnavailable(f"{partition.family}/{partition.number} ends before position {end}: records are gone")
+            raise LogUnavailable(f"{partition} ends before position {end}: records are gone")
         for stored in batch.records:
             if stored.position >= end:
                 return
@@ -106,7 +106,7 @@ async def appends(log: Readable, partition: Partition, position: int, end: int, 
     Raises:
         ChainBroken: an append is not what was written, or the last one has no hash behind it.
     """
-    place, open_append = f"{partition.family}/{partition.number}", list[StoredRecord]()
+    place, open_append = str(partition), list[StoredRecord]()
     async for stored in records(log, partition, position, end):
         chain.add(stored.key, stored.value)
         open_append.append(stored)
@@ -161,7 +161,7 @@ class _Look:
     def _take(self, stored: StoredRecord) -> None:
         meta = self._codec.decode_meta(stored.value)
         if not isinstance(meta, FactMeta) or meta.seq != self.seq:
-            place = f"{self._partition.family}/{self._partition.number} position {stored.position}"
+            place = f"{self._partition} position {stored.position}"
             raise ChainBroken(f"{place}: expected a record with seq {self.seq}, found another")
         self.seq += 1
         self._answered = int(dict(stored.headers)[SOURCE]) + 1

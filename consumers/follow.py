@@ -79,7 +79,7 @@ class Follower:
         while not stop.is_set():
             await self.catch_up()
             await self.save()
-            self._report.condition(_name(self.partition), Condition.FOLLOWING)
+            self._report.condition(str(self.partition), Condition.FOLLOWING)
             await news(self._events, self.partition, self.position, stop)
 
     @property
@@ -102,7 +102,7 @@ class Follower:
             data = written(self.partition, self.decider, self.position)
             await self._snapshots.save(self.partition, data)
         except Exception as error:  # also what has no bytes: a snapshot saves work, and nobody stops for want of it
-            self._report.say("snapshot not written", partition=_name(self.partition), reason=str(error), alarm=True)
+            self._report.say("snapshot not written", partition=str(self.partition), reason=str(error), alarm=True)
             return
         self._report.add(SNAPSHOT, self.partition.family, value=time.perf_counter() - began)
 
@@ -117,7 +117,7 @@ class Follower:
                 self._saved_seq = place.seq
                 return place.position
         except (OSError, UnusableSnapshot) as error:
-            self._report.say("snapshot ignored", partition=_name(self.partition), reason=str(error), alarm=True)
+            self._report.say("snapshot ignored", partition=str(self.partition), reason=str(error), alarm=True)
             self.decider = self._make(self.partition, ())
         await inherit(self.decider, self._make, self._events, self._snapshots, self._report)
         return 0
@@ -165,12 +165,8 @@ async def inherit(
         memory = await Follower(parent, make, events, snapshots, report).catch_up(final=True)
         if memory.followed_by != decider.partitions:
             raise GenerationIsOver(
-                f"{_name(parent)} should be followed by {decider.partitions} partitions, and is by"
+                f"{parent} should be followed by {decider.partitions} partitions, and is by"
                 f" {memory.followed_by or 'none'}: end its generation with `gridbook topics grow`, or correct"
                 " GRIDBOOK_FAMILY_PARTITIONS"
             )
         decider.take_over(memory)
-
-
-def _name(partition: Partition) -> str:
-    return f"{partition.family}/{partition.number}"

@@ -72,11 +72,6 @@ class PartitionOwner:
         self._follower: Follower | None = None
         self.decider = make(partition, ())
 
-    @property
-    def name(self) -> str:
-        """How people call the partition."""
-        return f"{self.partition.family}/{self.partition.number}"
-
     # -- claim and restore -------------------------------------------------------------------------
 
     async def start(self, follower: Follower | None = None) -> None:
@@ -176,7 +171,7 @@ class PartitionOwner:
                 try:
                     await self.start(follower)
                     follower = None
-                    self._report.condition(self.name, Condition.RUNNING)
+                    self._report.condition(str(self.partition), Condition.RUNNING)
                     await self._run(stop)
                 except EvolveFailed as failure:
                     try:
@@ -293,8 +288,8 @@ class PartitionOwner:
     def _look_aside(self) -> None:
         if self._too_many:
             raise TooManySetAside(
-                f"{self.name}: {self.decider.aside} commands in a row were set aside: look at them (`gridbook dead"
-                f" list`), then `gridbook partition resume {self.name}`"
+                f"{self.partition}: {self.decider.aside} commands in a row were set aside: look at them (`gridbook dead"
+                f" list`), then `gridbook partition resume {self.partition}`"
             )
 
 

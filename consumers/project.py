@@ -13,7 +13,7 @@ from consumers.newer import NewerSchemas
 from consumers.ports import Batch, EventLog, Group, Headers, Partition
 from consumers.reading import SENT, USUAL_HEADERS, batches, news, recorded
 from consumers.report import END_TO_END, PROJECT, PROJECTED, Condition, Report
-from consumers.workers import Place, Workers, kept, named, until
+from consumers.workers import Place, Workers, kept, until
 from projections.view import Row, View
 from schemas.codec import Codec, UnknownMessage
 from schemas.envelope import Recorded
@@ -229,7 +229,7 @@ class Projectors:
         await self._earlier_ones(partition, ends)
         await self._projector.look(partition)
         position = self._projector.reached(partition).position
-        self._report.condition(named(partition), Condition.RUNNING)
+        self._report.condition(str(partition), Condition.RUNNING)
         under_way: asyncio.Future[None] | None = None
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
@@ -252,7 +252,7 @@ class Projectors:
         for earlier in self._layout.before(partition):
             end = await self._events.end(earlier)
             while (await self._store.reached()).get(earlier, Reached(0, 0)).position < end:
-                self._report.condition(named(partition), Condition.WAITING, f"for {named(earlier)}, which comes first")
+                self._report.condition(str(partition), Condition.WAITING, f"for {earlier}, which comes first")
                 if await until(ends, _LOOK_S):
                     return
 

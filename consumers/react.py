@@ -15,7 +15,7 @@ from consumers.newer import NewerSchemas
 from consumers.ports import Batch, CommandLog, EventLog, Group, Headers, NewRecord, Partition
 from consumers.reading import COMMAND_ID, USUAL_HEADERS, handed_on, news, recorded
 from consumers.report import REACTED, Condition, Report
-from consumers.workers import Place, Workers, named
+from consumers.workers import Place, Workers
 from domain.identity import derived_id
 from domain.policy import Policy
 from schemas.actors import POLICY
@@ -136,7 +136,7 @@ class Reactors:
         """What this raises is tried again from the last position noted: receivers know what they have had."""
         position = await self._notes.load(partition)
         tick = 0
-        self._report.condition(named(partition), Condition.RUNNING)
+        self._report.condition(str(partition), Condition.RUNNING)
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
             facts, traces = heard(self._codec, partition, batch, self._reactor.listens_to)

@@ -72,7 +72,7 @@ class _Verifier:
             self.notes.append(f"logic {logic} from position {stored.position}: only its release can decide it again")
         if logic > self.decider.logic:
             self.differences.append(
-                f"{self.partition.family}/{self.partition.number} position {stored.position}: logic {logic} is newer"
+                f"{self.partition} position {stored.position}: logic {logic} is newer"
                 f" than this release's {self.decider.logic}"
             )
 
@@ -131,7 +131,7 @@ class _Verifier:
     def place(self, recorded: list[StoredRecord], command: StoredRecord) -> str:
         """Where on the log a difference stands."""
         where = f"position {recorded[0].position}" if recorded else "no record"
-        return f"{self.partition.family}/{self.partition.number} {where} (command at {command.position})"
+        return f"{self.partition} {where} (command at {command.position})"
 
     def _shown(self, record: NewRecord | StoredRecord) -> str:
         try:
@@ -171,7 +171,7 @@ async def verify_decisions(
         if verifier.differences:
             break
     if group is not None and not verifier.differences:
-        verifier.differences.append(f"{partition.family}/{partition.number}: records without a command")
+        verifier.differences.append(f"{partition}: records without a command")
     return Verdict(
         partition,
         count,
@@ -190,7 +190,7 @@ async def _surveyed(partition: Partition, codec: Codec, events: EventLog) -> tup
 
     The text names the append in which a record was changed, or is empty; the chain ends there.
     """
-    chain, first, place = Chain(), 0, f"{partition.family}/{partition.number}"
+    chain, first, place = Chain(), 0, str(partition)
     broken, blamed = "", set[Poison]()
     async for stored in between(events, partition, 0):
         blamed |= _blamed(codec, stored)

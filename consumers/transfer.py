@@ -56,7 +56,7 @@ class Part:
             yield append
         if (count, chain.head.hex()) != (self.extent.records, self.extent.head):
             raise TransferRefused(
-                f"{_place(self.partition)}: expected {self.extent.records} records that end with the hash"
+                f"{self.partition}: expected {self.extent.records} records that end with the hash"
                 f" {self.extent.head or 'of nothing'}, found {count} that end with {chain.head.hex() or 'none'}: the"
                 " source is not what it was when the copy was planned"
             )
@@ -161,7 +161,7 @@ class LogSink:
                 # Markers that are no records may stand there; they are nothing.
                 async for found in between(log, partition, 0):
                     raise TransferRefused(
-                        f"{_place(partition)} holds a record already (position {found.position}): a log is copied to an"
+                        f"{partition} holds a record already (position {found.position}): a log is copied to an"
                         " empty deployment only, so take another data folder or deployment name"
                     )
 
@@ -241,7 +241,7 @@ class _Moved:
                 break
         if self._old != source:
             raise TransferRefused(
-                f"{_place(self._partition)}: the record at position {stored.position} names the command at position"
+                f"{self._partition}: the record at position {stored.position} names the command at position"
                 f" {source}, which the source does not hold"
             )
         renamed = str(self._new).encode()
@@ -266,10 +266,4 @@ class _Moved:
 
 
 def _differs(partition: Partition, what: str) -> TransferRefused:
-    return TransferRefused(
-        f"{_place(partition)}: {what}: begin again with an empty deployment, this one will never be whole"
-    )
-
-
-def _place(partition: Partition) -> str:
-    return f"{partition.family}/{partition.number}"
+    return TransferRefused(f"{partition}: {what}: begin again with an empty deployment, this one will never be whole")

@@ -126,7 +126,7 @@ class Workers:
     ) -> None:
         self._role, self._group, self._partitions, self._work = role, group, partitions, work
         self._report, self._place, self._log, self._resting = report, place, log, resting
-        self._part, self._newer = part or named, newer
+        self._part, self._newer = part or str, newer
         self._running: dict[Partition, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._ending: dict[Partition, asyncio.Task[None]] = {}
         self._at_rest = set[Partition]()
@@ -221,11 +221,6 @@ class Workers:
             if partition in self._running:  # else it was given away meanwhile, and its gauges with it
                 self._report.set(LAG_TICKS, *labels, value=newest - tick)
                 self._report.set(LAG, *labels, value=max(0, behind))
-
-
-def named(partition: Partition) -> str:
-    """How people call a partition."""
-    return f"{partition.family}/{partition.number}"
 
 
 class Alone:

@@ -101,7 +101,7 @@ def verify_decisions(data: Data = None, kafka: Kafka = False) -> None:
         verdicts = await made.verify_decisions()
         table = Table("partition", "commands", "records", "chain", "decisions")
         for verdict in verdicts:
-            place = f"{verdict.partition.family}/{verdict.partition.number}"
+            place = str(verdict.partition)
             same = "same bytes" if not verdict.differences else "DIFFER"
             table.add_row(
                 place, f"{verdict.commands:,}", f"{verdict.records:,}", "whole" if verdict.chain else "BROKEN", same

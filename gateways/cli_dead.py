@@ -79,7 +79,7 @@ def retry_dead(place: Place, seq: Seq, data: Data = None, kafka: Kafka = False) 
             complain(reason)
             return False
         if isinstance(sent, Decided):
-            where = f"{sent.place.partition.family}/{sent.place.partition.number} seq {sent.place.seq}"
+            where = f"{sent.place.partition} seq {sent.place.seq}"
             _say(
                 f"nothing is sent: {sent.command_id} was decided ({where}); if this is another wish, send it under"
                 " another id"
@@ -93,7 +93,7 @@ def retry_dead(place: Place, seq: Seq, data: Data = None, kafka: Kafka = False) 
             await made.drive.send([(partition, record)])
             await made.drive.settle()
         why = f"`gridbook why {sent.command_id}` tells what becomes of it"
-        _say(f"sent to {partition.family}/{partition.number} as {sent.command_id}: {why}")
+        _say(f"sent to {partition} as {sent.command_id}: {why}")
         return True
 
     on(data, kafka, again)
@@ -130,7 +130,7 @@ def _say(sentence: str) -> None:
 def _row(one: Dead) -> dict[str, Any]:
     meta, body = one.record.fact.meta, one.body
     return {
-        "partition": f"{one.record.partition.family}/{one.record.partition.number}",
+        "partition": str(one.record.partition),
         "seq": one.seq,
         "time": utc(meta.tick.at),
         "reason": body.reason.value,

@@ -169,7 +169,7 @@ async def _commands(made: App, partition: Partition, position: int) -> AsyncIter
 
 
 def _row(entry: Entry, as_json: bool) -> dict[str, Any]:
-    place = {"partition": f"{entry.partition.family}/{entry.partition.number}"}
+    place = {"partition": str(entry.partition)}
     if entry.unreadable:
         unread = {"position": entry.stored.position, "key": entry.key, "unreadable": entry.unreadable}
         return place | unread if as_json else place | _blank(entry) | {"body": entry.unreadable}

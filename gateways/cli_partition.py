@@ -71,7 +71,7 @@ def owner(
         rows = [(p, {"process": d.name, "state": d.state, "release": d.release}) for p, d in owned]
         rows += [(p, {"process": "nobody", "state": "", "release": ""}) for p in nobody]
         rows.sort(key=lambda row: (row[0].family, row[0].number, row[1]["process"]))
-        shown = [{"partition": f"{p.family}/{p.number}"} | row | {"paused": paused.get(p, "")} for p, row in rows]
+        shown = [{"partition": str(p)} | row | {"paused": paused.get(p, "")} for p, row in rows]
         print_rows("owners", shown, as_json)
 
     _on(data, kafka, ask)

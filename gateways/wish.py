@@ -41,7 +41,7 @@ async def wish(
             return await _answer(deployment, events, partition, position, command)
     except TimeoutError:
         raise NoAnswerYet(
-            f"{partition.family}/{partition.number} has not answered within {seconds:.0f} s: the wish is on the log,"
+            f"{partition} has not answered within {seconds:.0f} s: the wish is on the log,"
             f" look later with `gridbook why {command.command_id}`; do the deciders run (`gridbook partition owner`)?"
         ) from None
 

@@ -46,7 +46,7 @@ def _into(tree: Tree, wish: Wish) -> None:
 
 
 def _label(wish: Wish) -> str:
-    place = f"{wish.partition.family}/{wish.partition.number}"
+    place = str(wish.partition)
     where = "" if wish.entry is None else f", command at position {wish.entry.stored.position}"
     sent = f"by {escape(wish.actor)}, id {escape(wish.command_id)} [dim]({place}{where})[/dim]"
     if wish.entry is None or wish.entry.unreadable:

@@ -341,5 +341,5 @@ class App:
         for p in self.layout.partitions:
             position = reached[p].position if p in reached else 0
             if (await self._backend.events.read(p, position, 1)).records:
-                behind[f"{p.family}/{p.number}"] = (f"projected to position {position}", "the log goes on")
+                behind[str(p)] = (f"projected to position {position}", "the log goes on")
         return behind

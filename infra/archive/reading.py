@@ -51,7 +51,7 @@ class ArchivedLog:
         try:
             return self._files[partition]
         except KeyError:
-            raise TransferRefused(f"the archive holds no {partition.family}/{partition.number}") from None
+            raise TransferRefused(f"the archive holds no {partition}") from None
 
     def _opened(self, partition: Partition, position: int) -> Iterator[StoredRecord]:
         records = map(_stored, read_container(self._folder / self._file(partition).file))

@@ -60,7 +60,7 @@ class Streams:
         if stream is None:
             if not NAME.fullmatch(partition.family):
                 raise ValueError(f"expected a family of lower case letters, digits and '_', found {partition.family!r}")
-            stream = self._ids[partition] = f"{self._prefix}{partition.family}/{partition.number}"
+            stream = self._ids[partition] = f"{self._prefix}{partition}"
         return stream
 
     def of_families(self, partitions: Iterable[Partition]) -> list[str]:

@@ -150,7 +150,7 @@ def plain(value: object) -> object:
         case str():
             return _cut(value, MAX_TEXT)
         case Partition():
-            return f"{value.family}/{value.number}"
+            return str(value)
         case Path():
             return str(value)
         case BaseException():

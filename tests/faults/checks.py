@@ -83,7 +83,7 @@ async def examine(app: App, sent: Mapping[Sent, int]) -> Found:
     found = Found()
     verdicts = await app.verify_decisions()
     found.tell("decided again", [d for v in verdicts for d in v.differences])
-    found.tell("not held", [f"{v.partition}" for v in verdicts if not v.holds and not v.differences])
+    found.tell("not held", [str(v.partition) for v in verdicts if not v.holds and not v.differences])
     found.tell("unanswered", [f"{v.partition}: {v.unanswered}" for v in verdicts if v.unanswered])
     views = await app.verify_projections()
     found.tell("view", [f"{name}: live {live}, rebuilt {rebuilt}" for name, (live, rebuilt) in views.items()])
@@ -102,7 +102,7 @@ Log = Mapping[Partition, Sequence[Answered]]
 async def _partition(app: App, partition: Partition, found: Found) -> list[Answered]:
     """Reads a partition: numbers without a gap, every command answered where it stands, decided once."""
     facts: dict[int, list[Recorded[Any]]] = {}
-    name, seq, last = f"{partition.family}/{partition.number}", 0, -1
+    name, seq, last = str(partition), 0, -1
     async for stored in between(app.backend.events, partition, 0):
         fact = recorded(app.codec, partition, stored)
         source = int(dict(stored.headers)[SOURCE])

@@ -35,7 +35,7 @@ class Witness:
             records = [stored async for stored in between(events, p, 0)]
             if records[: len(seen)] != seen:
                 first = next((n for n, one in enumerate(seen) if records[n : n + 1] != [one]), 0)
-                found.append(f"{p.family}/{p.number}: record {first} was seen and does not stand there")
+                found.append(f"{p}: record {first} was seen and does not stand there")
         return found
 
     async def _watch(self, partition: Partition, stop: asyncio.Event) -> None:
@@ -46,7 +46,7 @@ class Witness:
                 found = [stored async for stored in between(self._events, partition, position, end)]
                 seen += found
                 if found and CHAIN not in dict(found[-1].headers):
-                    self._torn.append(f"{partition.family}/{partition.number}: the end stood at {end}, {TORN}")
+                    self._torn.append(f"{partition}: the end stood at {end}, {TORN}")
                 position = end
                 await news(self._events, partition, position, stop)
                 continue

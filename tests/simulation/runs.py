@@ -247,7 +247,7 @@ async def _examine_partition(app: App, partition: Partition, facts: dict[tuple[s
             decided[identity] += fact.meta.actor.startswith("log:") is False
         if not is_runtime_record(fact.body):
             facts.setdefault((fact.family, fact.key), []).append(repr(fact.body))
-    place = f"{partition.family}/{partition.number}"
+    place = str(partition)
     problems = [f"{place}: no answer to {identity}" for identity in wished - answered]
     return problems + [f"{place}: {identity} decided {n} times" for identity, n in decided.items() if n > 1]
 
