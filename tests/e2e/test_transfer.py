@@ -125,7 +125,7 @@ async def test_embedded_to_files_to_kafka_and_back_is_the_same_log(
     day: Day, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
     embedded, kafka, back = day.fresh(), day.fresh(), day.fresh()
-    partitions = day.side.deployment.partitions
+    partitions = day.side.deployment.layout.partitions
     expected = await everything(day.side.backend, partitions)
     await copy_between(day.side, day.embedded(embedded), day.dsn)
     assert await everything(day.embedded(embedded).backend, partitions) == expected

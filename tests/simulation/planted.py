@@ -21,7 +21,7 @@ class _WithDecider(SimulatedApp):
     def _decider(self, partition: Partition, set_aside: Iterable[Poison]) -> PartitionDecider:
         from domain.families import DECIDERS
 
-        count = self._deployment.counts[partition.family]
+        count = self.layout.count(partition)
         return self.decider_kind(partition, count, DECIDERS[partition.family], self.codec, set_aside)
 
 

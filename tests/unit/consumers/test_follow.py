@@ -308,8 +308,7 @@ async def test_who_follows_a_log_that_grows_may_stand_amid_an_append(logs: Logs,
     assert not (await follower.catch_up()).whole
     del looked.end
     task = asyncio.create_task(kept("party/0", lambda: follower.follow(stop), stop, seen))
-    await eventually(lambda: follower.position == end + 3)
-    assert seen.now("party/0") is Condition.FOLLOWING
+    await eventually(lambda: follower.position == end + 3 and seen.now("party/0") is Condition.FOLLOWING)
     stop.set()
     await task
     assert follower.decider.image() == (await logs.whole()).image()
