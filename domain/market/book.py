@@ -16,8 +16,7 @@ class Order:
     """An accepted order. `rest_wh` is 0 as soon as nothing of it is open.
 
     `key` is its place on its side of the book: the best key is the highest (a buyer's limit price, a
-    seller's negated one). `exposure_pico_per_wh` is what an open Wh of it counts in the credit rule,
-    `committed_pico` what its trades count there until they are settled.
+    seller's negated one). `exposure_pico_per_wh` is what an open Wh of it counts in the credit rule.
     """
 
     order: str
@@ -31,7 +30,6 @@ class Order:
     rest_wh: int
     expires_at: int | None
     exposure_pico_per_wh: int
-    committed_pico: int
 
 
 @dataclass(slots=True)
@@ -127,14 +125,13 @@ def columns(orders: Collection[Order]) -> tuple[Any, ...]:
         [o.rest_wh for o in orders],
         repeated(o.expires_at for o in orders),
         [o.exposure_pico_per_wh for o in orders],
-        [o.committed_pico for o in orders],
     )
 
 
 def orders_of(names: list[str], columns: tuple[Any, ...]) -> list[Order]:
     """The orders again."""
-    sequences, parties, connections, starts, buys, prices, rests, expiries, exposures, committed = columns
+    sequences, parties, connections, starts, buys, prices, rests, expiries, exposures = columns
     keys = [price if buy else -price for price, buy in zip(prices, buys, strict=True)]
     where = repeated_of(parties), repeated_of(connections), repeated_of(starts)
-    what = buys, prices, keys, rests, repeated_of(expiries), exposures, committed
+    what = buys, prices, keys, rests, repeated_of(expiries), exposures
     return list(map(Order, names, sequences, *where, *what))

@@ -139,13 +139,11 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
         quantity_wh,
         fact.expires_at,
         exposure,
-        0,
     )
     state.orders[order_id] = order
     state.sequence = fact.sequence
     # An order that is about to trade or to be cancelled rests here until the next fact of its decision.
     instrument.book.add(order)
-    instrument.orders.append(order_id)
     state.account(party).exposure_pico += quantity_wh * exposure
     if fact.expires_at is not None:
         heappush(state.timers, (fact.expires_at, EXPIRY, fact.sequence, order_id))
@@ -165,22 +163,15 @@ def _filled(
     state: Market, instrument: Instrument, order: Order, quantity_wh: int, exposure_pico: int, rest_wh: int
 ) -> None:
     """So much of the order counts as a trade now, and no longer as open."""
-    account = state.accounts[order.party]
-    account.exposure_pico += exposure_pico - quantity_wh * order.exposure_pico_per_wh
-    order.committed_pico += exposure_pico
+    party, committed = order.party, instrument.committed_pico
+    state.accounts[party].exposure_pico += exposure_pico - quantity_wh * order.exposure_pico_per_wh
+    committed[party] = committed.get(party, 0) + exposure_pico
     instrument.book.reduce(order, rest_wh)
     if not rest_wh:
-        _ended(state, instrument, order)
+        del state.orders[order.order]
+        instrument.ended[order.order] = party
         if order.expires_at is not None:
             forget_what_is_over(state)
-
-
-def _ended(state: Market, instrument: Instrument, order: Order) -> None:
-    """Nothing of the order is open any more."""
-    del state.orders[order.order]
-    state.ended[order.order] = order.party, order.delivery_start_at
-    if order.committed_pico:
-        _commit(instrument, order.party, order.committed_pico)
 
 
 def _opened(state: Market, fact: SessionOpened) -> None:
@@ -202,7 +193,8 @@ def _cancelled(state: Market, orders: Sequence[str]) -> None:
         if not order.buys:
             use(instrument.used_wh, order.connection, -order.rest_wh)
         instrument.book.reduce(order, 0)
-        _ended(state, instrument, order)
+        del state.orders[order_id]
+        instrument.ended[order_id] = order.party
     if state.timers:
         forget_what_is_over(state)
 
@@ -264,9 +256,6 @@ def _settled(state: Market, fact: DeliverySettled) -> None:
     state.sessions = [s for s in state.sessions if s.to_at > fact.to_at]
     for start in [s for s in state.instruments if fact.from_at <= s < fact.to_at]:
         instrument = state.instruments[start]
-        for order in instrument.book.in_order_of_acceptance():
-            state.account(order.party).exposure_pico -= order.committed_pico
-            order.committed_pico = 0
         for party, exposure in instrument.committed_pico.items():
             state.account(party).exposure_pico -= exposure
         instrument.committed_pico.clear()
@@ -282,8 +271,6 @@ def _commit(instrument: Instrument, party: str, exposure_pico: int) -> None:
 
 
 def _forget(state: Market, instrument: Instrument) -> None:
-    for order in instrument.orders:
-        del state.ended[order]
     for contract in instrument.contracts:
         del state.negotiations[contract]
     del state.instruments[instrument.delivery_start_at]

@@ -28,10 +28,9 @@ class RulesVersion:
 class Instrument:
     """One delivery interval as it is traded.
 
-    `used_wh` is the capability rule's sum per connection, `committed_pico` what negotiated purchases and
-    sales and the trades of ended orders count per party in the credit rule until they are settled (those of
-    open orders: `Order.committed_pico`), `orders` and `contracts` what is forgotten together with it (of a
-    contract over several intervals: with the first).
+    `used_wh` is the capability rule's sum per connection, `committed_pico` what purchases and sales count per
+    party in the credit rule until they are settled, `ended` whose the orders were of which nothing is open any
+    more, `contracts` what is forgotten together with it (of a contract over several intervals: with the first).
     """
 
     delivery_start_at: int
@@ -44,7 +43,7 @@ class Instrument:
     book: Book = field(default_factory=Book)
     used_wh: dict[str, int] = field(default_factory=dict)
     committed_pico: dict[str, int] = field(default_factory=dict)
-    orders: list[str] = field(default_factory=list)
+    ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
 
 
@@ -81,9 +80,8 @@ class Negotiation:
 
 @dataclass(slots=True)
 class Market:
-    """State of one market. `orders` holds every open order, `ended` of every other one its party and delivery
-    start until its instrument is settled, `closing` the closed instruments whose resting orders are not all
-    written out yet, in the order of their closing."""
+    """State of one market. `orders` holds every open order, `closing` the closed instruments whose resting orders
+    are not all written out yet, in the order of their closing."""
 
     market: str
     versions: int = 0
@@ -95,7 +93,6 @@ class Market:
     accounts: dict[str, Account] = field(default_factory=dict)
     sequence: int = 0
     orders: dict[str, Order] = field(default_factory=dict)
-    ended: dict[str, tuple[str, int]] = field(default_factory=dict)
     proposals: int = 0
     negotiations: dict[str, Negotiation] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
@@ -103,25 +100,22 @@ class Market:
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""
-        places = dict(zip((*self.orders, *self.ended), range(len(self.orders) + len(self.ended)), strict=True))
+        places = dict(zip(self.orders, range(len(self.orders)), strict=True))
         instruments = [_written(instrument, places) for instrument in self.instruments.values()]
         few = (self.market, self.versions, self.rules, self.sessions, self.participants, self.connections)
         more = (self.accounts, self.sequence, self.proposals, self.negotiations, self.closing)
-        ended = texts(list(self.ended)), repeated(self.ended.values())
         timers = list(zip(*self.timers, strict=True))
-        return (*few, *more, timers, texts(list(self.orders)), columns(self.orders.values()), ended, instruments)
+        return (*few, *more, timers, texts(list(self.orders)), columns(self.orders.values()), instruments)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.market, self.versions, self.rules, self.sessions, self.participants, self.connections = state[:6]
         self.accounts, self.sequence, self.proposals, self.negotiations, self.closing = state[6:11]
-        timers, packed, values, (ended, whose), instruments = state[11:]
+        timers, packed, values, instruments = state[11:]
         self.timers = list(zip(*timers, strict=True))
-        names, ended_names = texts_of(packed), texts_of(ended)
+        names = texts_of(packed)
         orders = orders_of(names, values)
         self.orders = dict(zip(names, orders, strict=True))
-        self.ended = dict(zip(ended_names, repeated_of(whose), strict=True))
-        names += ended_names
-        found = [_read(written, orders, names) for written in instruments]
+        found = [_read(written, orders) for written in instruments]
         self.instruments = {instrument.delivery_start_at: instrument for instrument in found}
 
     def operator(self) -> str | None:
@@ -144,6 +138,14 @@ class Market:
         """The end of the last listed delivery, 0 without any."""
         return max((session.to_at for session in self.sessions), default=0)
 
+    def ended(self, order: str) -> tuple[str, Instrument] | None:
+        """Whose an order was of which nothing is open any more, and of which instrument; none when none is known."""
+        for instrument in self.instruments.values():
+            party = instrument.ended.get(order)
+            if party is not None:
+                return party, instrument
+        return None
+
     def account(self, party: str) -> Account:
         """The party's account; for `evolve`, which may make it."""
         account = self.accounts.get(party)
@@ -159,23 +161,24 @@ def starts(first_start_at: int, interval_min: int, intervals: int) -> range:
 
 
 def _written(i: Instrument, places: dict[str, int]) -> tuple[Any, ...]:
-    """An instrument; orders are named by their places."""
+    """An instrument; open orders are named by their places."""
     few = (i.delivery_start_at, i.version, i.rules, i.opens_at, i.gate_at, i.closed, i.settled, i.used_wh)
     sides = []
     for side in (i.book.bids, i.book.asks):
         side.leave_out_dead()
         sides.append([places[order.order] for order in side.orders])
-    return (*few, i.committed_pico, i.contracts, [places[order] for order in i.orders], i.book.resting, sides)
+    ended = texts(list(i.ended)), repeated(i.ended.values())
+    return (*few, i.committed_pico, ended, i.contracts, i.book.resting, sides)
 
 
-def _read(written: tuple[Any, ...], orders: list[Order], names: list[str]) -> Instrument:
+def _read(written: tuple[Any, ...], orders: list[Order]) -> Instrument:
     start, version, rules, opens_at, gate_at, closed, settled, used_wh = written[:8]
-    committed_pico, contracts, own, resting, sides = written[8:]
+    committed_pico, (ended, whose), contracts, resting, sides = written[8:]
     ladders = []
     for places in sides:
         row = list(map(orders.__getitem__, places))
         ladders.append(Ladder([order.key for order in row], row))
     bids, asks = ladders
-    book, own_names = Book(bids, asks, resting), list(map(names.__getitem__, own))
+    over = dict(zip(texts_of(ended), repeated_of(whose), strict=True))
     known = (start, version, rules, opens_at, gate_at, closed, settled)
-    return Instrument(*known, book, used_wh, committed_pico, own_names, contracts)
+    return Instrument(*known, Book(bids, asks, resting), used_wh, committed_pico, over, contracts)

@@ -130,13 +130,15 @@ def refuse_cancellation(state: Market, wish: CancelOrder, actor: str, now: Momen
     if not state.rules:
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
     order = state.orders.get(wish.order)
-    whose = state.ended.get(wish.order) if order is None else (order.party, order.delivery_start_at)
-    if whose is None:
-        return Refusal(MarketRefusal.ORDER_UNKNOWN)
-    party, delivery_start_at = whose
+    if order is not None:
+        party, instrument = order.party, state.instruments[order.delivery_start_at]
+    else:
+        ended = state.ended(wish.order)
+        if ended is None:
+            return Refusal(MarketRefusal.ORDER_UNKNOWN)
+        party, instrument = ended
     if actor != party:
         return Refusal(MarketRefusal.NOT_AUTHORISED)
-    instrument = state.instruments[delivery_start_at]
     if instrument.closed or now.at >= instrument.gate_at:
         return Refusal(MarketRefusal.GATE_CLOSED, instrument.gate_at, now.at)
     if order is None or (order.expires_at is not None and order.expires_at <= now.at):
