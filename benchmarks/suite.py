@@ -21,6 +21,7 @@ from benchmarks import (
 )
 from benchmarks.bed import Bed
 from benchmarks.figure import Figure
+from consumers.garbage import GARBAGE
 
 BENCHMARKS: Mapping[str, Callable[[Bed], Iterator[Figure]]] = {
     "kernel": lambda _: kernel.run(),
@@ -44,7 +45,7 @@ def run(names: Sequence[str], *, compiled: bool) -> int:
     if unknown:
         print(f"unknown benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    with Bed() as bed:
+    with Bed() as bed, GARBAGE.watched():  # as a process of deciders
         for name in names or BENCHMARKS:
             _run(name, bed, compiled)
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from consumers.follow import Follower, MakeDecider
+from consumers.garbage import GARBAGE
 from consumers.limits import OwnerLimits
 from consumers.newer import NewerSchemas
 from consumers.owner import DEFAULTS, PartitionOwner, TooManySetAside
@@ -76,12 +77,16 @@ class Deciders:
             await asyncio.wait_for(self._read_switches(), _SWITCHES_S)
         switches = asyncio.create_task(self._watch_switches(stop))
         try:
-            if self._standby:
-                await asyncio.gather(*(self._caught_up(p, stop) for p in self._partitions))
-            await self._workers.run(stop)
+            with GARBAGE.watched():
+                await self._work(stop)
         finally:
             switches.cancel()
             await self._end_followers()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        if self._standby:
+            await asyncio.gather(*(self._caught_up(p, stop) for p in self._partitions))
+        await self._workers.run(stop)
 
     # -- owners ------------------------------------------------------------------------------------
 

@@ -22,13 +22,33 @@ BUSY_AFTER: Final = 10_000
 
 
 class Garbage:
-    """What a process does about it; the collector is the process's, so there is one of these (`GARBAGE`)."""
+    """What a process of deciders does about it; the collector is the process's, so there is one of these (`GARBAGE`).
+
+    Others are left alone: what they drop without closing it would stay open for as long as it is frozen.
+    """
 
     def __init__(self) -> None:
         self._records = self._frozen = 0
+        self._active = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """In this block the collector is kept away from what stays; behind it, it is as it was."""
+        self._active = True
+        try:
+            yield
+        finally:
+            self._active = False
+            gc.unfreeze()
+
+    def dropped(self) -> None:
+        """A memory was given up: what of it is garbage is looked for in the next moment without work."""
+        self._frozen = max(self._frozen, CALM_AFTER)
 
     def grown(self, records: int) -> None:
         """So many records were taken into a memory and stay."""
+        if not self._active:
+            return
         self._records += records
         if self._records >= EVERY_RECORDS:
             self._records = 0
@@ -40,7 +60,7 @@ class Garbage:
 
     def calm(self) -> None:
         """There is nothing to do just now."""
-        if self._frozen >= CALM_AFTER:
+        if self._active and self._frozen >= CALM_AFTER:
             self._whole_round()
 
     def _whole_round(self) -> None:

@@ -86,6 +86,7 @@ class PartitionOwner:
             LogUnavailable: the log does not answer.
         """
         await self.stop()
+        GARBAGE.dropped()
         self._follower = follower or Follower(
             self.partition, self._make, self._events, self._snapshots, self._report, self._every
         )

@@ -16,11 +16,13 @@ class Knot:
         self.itself = self
 
 
-@pytest.fixture(autouse=True)
-def _thawed() -> Iterator[None]:
+@pytest.fixture
+def garbage() -> Iterator[Garbage]:
     gc.collect()
-    yield
-    gc.unfreeze()
+    made = Garbage()
+    with made.watched():
+        yield made
+    assert gc.get_freeze_count() == 0
 
 
 def knot() -> tuple[list[Knot], "weakref.ref[Knot]"]:
@@ -28,8 +30,8 @@ def knot() -> tuple[list[Knot], "weakref.ref[Knot]"]:
     return [made], weakref.ref(made)
 
 
-def test_what_has_come_to_stay_is_frozen_and_young_garbage_is_not() -> None:
-    garbage, stays = Garbage(), [Knot() for _ in range(1_000)]
+def test_what_has_come_to_stay_is_frozen_and_young_garbage_is_not(garbage: Garbage) -> None:
+    stays = [Knot() for _ in range(1_000)]
     garbage.grown(EVERY_RECORDS - 1)
     before = gc.get_freeze_count()
     holder, gone = knot()
@@ -40,8 +42,7 @@ def test_what_has_come_to_stay_is_frozen_and_young_garbage_is_not() -> None:
     assert not [one for one in gc.get_objects() if type(one) is Knot]
 
 
-def test_garbage_of_what_was_frozen_is_found_in_a_calm_moment_and_not_before_it_is_worth_it() -> None:
-    garbage = Garbage()
+def test_garbage_of_what_was_frozen_is_found_in_a_calm_moment_and_not_before_it_is_worth_it(garbage: Garbage) -> None:
     holder, gone = knot()
     for n in range(CALM_AFTER):
         garbage.grown(EVERY_RECORDS)
@@ -57,10 +58,11 @@ def test_garbage_of_what_was_frozen_is_found_in_a_calm_moment_and_not_before_it_
     assert before, "what stays is frozen again"
 
 
-def test_who_never_has_a_calm_moment_makes_a_whole_round_some_day(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_never_has_a_calm_moment_makes_a_whole_round_some_day(
+    garbage: Garbage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("consumers.garbage.BUSY_AFTER", 3)
     assert BUSY_AFTER > CALM_AFTER
-    garbage = Garbage()
     holder, gone = knot()
     garbage.grown(EVERY_RECORDS)
     holder.clear()
@@ -68,6 +70,26 @@ def test_who_never_has_a_calm_moment_makes_a_whole_round_some_day(monkeypatch: p
     assert gone() is not None
     garbage.grown(EVERY_RECORDS)
     assert gone() is None
+
+
+def test_a_memory_that_was_given_up_is_looked_for_at_once(garbage: Garbage) -> None:
+    holder, gone = knot()
+    garbage.grown(EVERY_RECORDS)
+    holder.clear()
+    garbage.calm()
+    assert gone() is not None
+    garbage.dropped()
+    garbage.calm()
+    assert gone() is None
+
+
+def test_a_process_that_is_not_watched_is_left_alone() -> None:
+    garbage, before = Garbage(), gc.get_freeze_count()
+    for _ in range(3):
+        garbage.grown(EVERY_RECORDS)
+    garbage.dropped()
+    garbage.calm()
+    assert gc.get_freeze_count() == before == 0
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -82,6 +104,7 @@ def test_what_is_made_to_stay_is_frozen_and_the_collector_is_afterwards_as_it_wa
         assert gc.get_freeze_count() >= len(stays)
     finally:
         gc.enable()
+        gc.unfreeze()
 
 
 def _read(stays: list[Knot]) -> None:
