@@ -9,14 +9,14 @@ from aiokafka.client import AIOKafkaClient, CoordinationType
 
 from consumers.layout import Layout
 from consumers.ports import LogUnavailable, Partition
-from infra.kafka.broker import LocalBrokerError, LocalCluster
-from infra.kafka.broker.cluster import NODES
+from infra.kafka.broker import LocalBrokerError
 from infra.kafka.command_log import KafkaCommandLog
 from infra.kafka.errors import TopicRefused
 from infra.kafka.event_log import KafkaEventLog
 from infra.kafka.group import KafkaGroup
 from infra.kafka.schemas_topic import KafkaSchemas
 from infra.kafka.topics import KafkaTopics, TopicSettings
+from tests.cluster import NODES, LocalCluster
 from tests.contract.backends import number, numbers, record
 
 MARKET = [Partition("market", n) for n in range(3)]

@@ -17,9 +17,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from infra.kafka.broker import LocalCluster
 from infra.postgres.server import LocalPostgres
 from schemas.catalog import FAMILIES
+from tests.cluster import LocalCluster
 from tests.faults.load import Load
 from tests.faults.processes import STANDBY, Nursery, Place, interpreter
 from tests.faults.storm import Storm

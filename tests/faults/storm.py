@@ -18,9 +18,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from consumers.ports import LogUnavailable
-from infra.kafka.broker import LocalCluster
 from infra.kafka.connection import connect, disconnect, leader
 from infra.postgres.server import LocalPostgres
+from tests.cluster import LocalCluster
 from tests.faults.processes import STOPPED
 from tests.faults.trial import Life
 

@@ -3,7 +3,6 @@
 import base64
 import uuid
 from collections.abc import Mapping
-from typing import Final
 
 ONE_BROKER: Mapping[str, str] = {
     "process.roles": "broker,controller",
@@ -34,21 +33,6 @@ ONE_BROKER: Mapping[str, str] = {
 }
 
 
-_COPIES: Final[Mapping[str, str]] = {
-    "default.replication.factor": "3",
-    "min.insync.replicas": "2",
-    "offsets.topic.replication.factor": "3",
-    "transaction.state.log.replication.factor": "3",
-    "transaction.state.log.min.isr": "2",
-    "share.coordinator.state.topic.replication.factor": "3",
-    "share.coordinator.state.topic.min.isr": "2",
-    # Nearly fifty threads in each of three processes would be for the disks of a data centre.
-    "num.network.threads": "2",
-    "num.io.threads": "4",
-    "num.recovery.threads.per.data.dir": "1",
-}
-
-
 def local_settings(port: int, controller_port: int, data: str, changes: Mapping[str, str]) -> dict[str, str]:
     """The settings of a broker on the loopback interface; `changes` win."""
     return {
@@ -59,20 +43,6 @@ def local_settings(port: int, controller_port: int, data: str, changes: Mapping[
         "log.dirs": data,
         **changes,
     }
-
-
-def cluster_settings(
-    node: int, ports: Mapping[int, tuple[int, int]], data: str, changes: Mapping[str, str]
-) -> dict[str, str]:
-    """The settings of broker `node` of several on the loopback interface; `changes` win.
-
-    Args:
-        ports: of every node, for clients and for controllers.
-    """
-    port, controller_port = ports[node]
-    voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in ports.items())
-    several = {**_COPIES, "node.id": str(node), "controller.quorum.voters": voters}
-    return local_settings(port, controller_port, data, {**several, **changes})
 
 
 def new_cluster_id() -> str:

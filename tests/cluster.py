@@ -18,7 +18,7 @@ from infra.kafka.broker.classes import ready_runtime
 from infra.kafka.broker.node import Node, Ports
 from infra.kafka.broker.probe import brokers_known
 from infra.kafka.broker.runtime import LocalBrokerError, Runtime
-from infra.kafka.broker.settings import cluster_settings, new_cluster_id, properties
+from infra.kafka.broker.settings import local_settings, new_cluster_id, properties
 from infra.local_process import exclusive
 
 NODES: Final = (1, 2, 3)
@@ -27,6 +27,20 @@ NODES: Final = (1, 2, 3)
 # Little memory, and no compiler that takes the processor away from what is tested.
 _OPTIONS: Final = ("-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _STOP_SECONDS: Final = 10.0
+
+_COPIES: Final[Mapping[str, str]] = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "share.coordinator.state.topic.replication.factor": "3",
+    "share.coordinator.state.topic.min.isr": "2",
+    # Nearly fifty threads in each of three processes would be for the disks of a data centre.
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "num.recovery.threads.per.data.dir": "1",
+}
 
 
 class LocalCluster:
@@ -139,7 +153,7 @@ class LocalCluster:
 
     def _format(self, number: int, runtime: Runtime, cluster: str) -> None:
         node = self._nodes[number]
-        settings = cluster_settings(number, self._ports, str(node.data), self._changes)
+        settings = _settings(number, self._ports, str(node.data), self._changes)
         node.format(runtime, properties(settings), cluster)
 
     def _wait(self, numbers: Iterable[int], count: int, ends: float) -> None:
@@ -164,3 +178,15 @@ class LocalCluster:
         for node, process in running:
             node.end(process, max(0.1, ends - time.monotonic()))
             node.reap()
+
+
+def _settings(node: int, ports: Mapping[int, tuple[int, int]], data: str, changes: Mapping[str, str]) -> dict[str, str]:
+    """The settings of broker `node` of several on the loopback interface; `changes` win.
+
+    Args:
+        ports: of every node, for clients and for controllers.
+    """
+    port, controller_port = ports[node]
+    voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in ports.items())
+    several = {**_COPIES, "node.id": str(node), "controller.quorum.voters": voters}
+    return local_settings(port, controller_port, data, {**several, **changes})
