@@ -86,7 +86,8 @@ class PartitionOwner:
             LogUnavailable: the log does not answer.
         """
         await self.stop()
-        GARBAGE.dropped()
+        if self._follower is not None:
+            GARBAGE.dropped()
         self._follower = follower or Follower(
             self.partition, self._make, self._events, self._snapshots, self._report, self._every
         )

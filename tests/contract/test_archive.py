@@ -89,7 +89,7 @@ async def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert archive.sha256 == sink.sha256
     told = archive.manifest
     assert (told.deployment, told.exported_at, told.tick) == ("a_deployment", "2016-06-21T15:45:00Z", 9)
-    assert told.families == {"market": 1, "party": 1}
+    assert told.families == {"market": (1,), "party": (1,)}
     first = told.partitions[0]
     assert (first.commands.records, first.commands.first, first.commands.last) == (50, 1, 148)
     assert (first.events.records, first.events.first, first.events.last) == (40, 0, 78)
@@ -193,7 +193,7 @@ async def test_every_changed_byte_and_every_missing_file_is_named(tmp_path: Path
 
 Change = Callable[[dict[str, Any]], Any]
 CHANGES: dict[str, tuple[Change, str]] = {
-    "newer format": (lambda m: m.update(format=2), "format 2 is not 1: use the release that wrote it"),
+    "newer format": (lambda m: m.update(format=3), "format 3 is not 2: use the release that wrote it"),
     "no format": (lambda m: m.pop("format"), "is no manifest"),
     "unknown field": (lambda m: m.update(more=1), "is no manifest"),
     "text for a number": (lambda m: m.update(tick="9"), "is no manifest"),

@@ -112,9 +112,9 @@ def test_owner_shows_who_decides_what_and_what_rests(postgres_dsn: str, folder: 
 @pytest.mark.parametrize(
     ("named", "says"),
     [
-        ("market/2", "here market/0 to market/1, found 'market/2'"),
-        ("market", "here market/0 to market/1, found 'market'"),
-        ("markt/0", "here one of party, site"),
+        ("market/2", "one of market/0, market/1, found 'market/2'"),
+        ("market", "one of market/0, market/1, found 'market'"),
+        ("markt/0", "one of party, site"),
         ("market/-1", "found 'market/-1'"),
         ("market/x", "found 'market/x'"),
     ],
