@@ -307,10 +307,17 @@ def read_until(process: "subprocess.Popen[str]", *events: str) -> list[dict[str,
     return lines
 
 
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def gone(pids: list[int], seconds: float) -> bool:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        alive = [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]
+        alive = [p for p in pids if _lives(p)]
         if not alive:
             return True
         time.sleep(0.02)
