@@ -100,7 +100,7 @@ class Clocks:
         multiples: Mapping[str, int],
         newer: NewerSchemas | None = None,
     ) -> None:
-        self._partitions, self._ended = layout.current, layout.ended
+        self._layout, self._partitions = layout, layout.current
         self._codec, self._events, self._commands = codec, events, commands
         self._report, self._now, self._tick_us, self._multiples = report, now, tick_us, multiples
         self._clock = Clock(commands, codec, self._partitions)
@@ -119,7 +119,7 @@ class Clocks:
         await self._workers.run(stop)
 
     async def _run(self, partition: Partition, ends: asyncio.Event) -> None:
-        last = await last_tick((*self._partitions, *self._ended), self._codec, self._events, self._commands)
+        last = await last_tick(self._layout.partitions, self._codec, self._events, self._commands)
         self._report.gone(str(partition))  # from here on it is the clock that is looked at
         untold = self._partitions
         if not last.n:

@@ -84,14 +84,15 @@ class Layout:
 
     def route(self, family: str, key: str) -> Partition:
         """Where commands for the key go, and where their facts stand."""
-        return self.lineage(family, key)[-1]
+        return self._home(family, len(self.families[family]), key)
 
     def lineage(self, family: str, key: str) -> tuple[Partition, ...]:
         """Where the key's facts stand, generation after generation."""
-        return tuple(
-            Partition(family, generation * MAX_PARTITIONS + partition_of(key, count))
-            for generation, count in enumerate(self.families[family])
-        )
+        return tuple(self._home(family, generation, key) for generation in range(1, len(self.families[family]) + 1))
+
+    def _home(self, family: str, generation: int, key: str) -> Partition:
+        index = partition_of(key, self.families[family][generation - 1])
+        return Partition(family, (generation - 1) * MAX_PARTITIONS + index)
 
     def _of(self, family: str, generation: int) -> tuple[Partition, ...]:
         if generation < 1:

@@ -119,7 +119,7 @@ class Reactors:
     ) -> None:
         self._notes = Notes("react", hints, report, note_every_s)
         self._reactor, self._codec, self._events, self._commands = reactor, codec, events, commands
-        self._hints, self._report = hints, report
+        self._report = report
         self._places: dict[Partition, Place] = {}
         self._workers = Workers("react", group, partitions, self._react, report, self._places.get, events, newer=newer)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from consumers.newer import NewerSchemas
+from consumers.ports import Snapshots
 from consumers.report import Report
 from gateways.app import CALCULATIONS, demand_whole, open_log, views_of
 from gateways.app.backends import Backend
@@ -26,7 +27,9 @@ RELEASE: Final = version("gridbook")
 """What processes call themselves to operators."""
 
 
-def pipes_of(role: str, backend: Backend, dsn: str, deployment: Deployment, snapshots: Path, report: Report) -> Pipes:
+def pipes_of(
+    role: str, backend: Backend, dsn: str, deployment: Deployment, snapshots: Snapshots, report: Report
+) -> Pipes:
     """What a process of this role is connected to."""
     events, commands = backend.events, backend.commands
     views, switchboard = views_of(dsn, deployment.name), PostgresSwitchboard(dsn, deployment.name)
@@ -41,8 +44,7 @@ def pipes_of(role: str, backend: Backend, dsn: str, deployment: Deployment, snap
     async def close() -> None:
         await asyncio.gather(backend.close(), views.close(), switchboard.close())
 
-    group, files = backend.group(role), FolderSnapshots(snapshots / deployment.name)
-    return Pipes(events, commands, connect, close, group, views, files, switchboard, report, newer)
+    return Pipes(events, commands, connect, close, backend.group(role), views, snapshots, switchboard, report, newer)
 
 
 def topics_of(bootstrap: str, deployment: str, copies: tuple[int, int]) -> KafkaTopics:
@@ -91,7 +93,8 @@ async def serve(
     )
     async with telemetry:
         parent.tell(telemetry.url)
-        pipes = pipes_of(role, backend, dsn, deployment, settings.snapshot_folder(data), telemetry)
+        snapshots = snapshots_of(settings, data, deployment.name)
+        pipes = pipes_of(role, backend, dsn, deployment, snapshots, telemetry)
         try:
             await live(name, role, made(role, deployment, pipes, choices, CALCULATIONS), pipes, RELEASE, stop)
         finally:

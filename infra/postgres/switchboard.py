@@ -6,7 +6,6 @@ after some seconds, and the next one connects anew.
 
 import asyncio
 import json
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, LiteralString, TypeVar
@@ -15,6 +14,7 @@ import psycopg
 
 from consumers.ports import Partition, ProcessReport, SwitchboardUnavailable
 from infra.deployment import checked
+from infra.postgres.cut import cut
 
 T = TypeVar("T")
 
@@ -166,14 +166,13 @@ class PostgresSwitchboard:
             connection, known = await self._connect(), False
             self._connection = connection
         # A frozen server does not even answer that the time is over, and the library would wait for that.
-        with socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            late = asyncio.get_running_loop().call_later(1.5 * self._patience, _cut, line)
-            try:
-                if not known:
-                    await _make(connection)
-                return await work(connection)
-            finally:
-                late.cancel()
+        late = asyncio.get_running_loop().call_later(1.5 * self._patience, cut, connection)
+        try:
+            if not known:
+                await _make(connection)
+            return await work(connection)
+        finally:
+            late.cancel()
 
     async def _connect(self) -> Connection:
         try:
@@ -204,11 +203,6 @@ async def _make(connection: Connection) -> None:
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('gridbook switchboard'))")
         for statement in _DDL:
             await connection.execute(statement)
-
-
-def _cut(line: socket.socket) -> None:
-    with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
 
 
 def _shown(text: str) -> str:

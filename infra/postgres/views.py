@@ -2,10 +2,8 @@
 
 import asyncio
 import hashlib
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, Final, cast
 
 import psycopg
@@ -15,6 +13,7 @@ from psycopg.rows import dict_row
 from consumers.ports import Partition
 from consumers.project import NewRow, Reached
 from infra.deployment import REBUILT, checked
+from infra.postgres.cut import cut
 from infra.postgres.rows import Refused, copy_rows, quoted, teach, trusted
 from projections.view import Mode, SqlView, View
 
@@ -161,11 +160,8 @@ class PostgresViews:
 
     def _cut(self) -> None:
         """Ends what is under way: its thread gets an error instead of an answer that never comes."""
-        connection = self._connection
-        with suppress(OSError, psycopg.Error):
-            if connection is not None:
-                with socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                    line.shutdown(socket.SHUT_RDWR)
+        if (connection := self._connection) is not None:
+            cut(connection)
 
     def _guarded(self, function: Any, *args: Any) -> Any:
         try:
