@@ -55,7 +55,7 @@ def booked(operations: list[Operation]) -> Rest:
     orders: list[Order] = []
     off, none = SelfTradeMode.OFF, Restriction.NONE
     for n, (buys, price, quantity, cancelled) in enumerate(operations):
-        order = Order("", n, "", "", 0, buys, price, price if buys else -price, quantity, None, 0)
+        order = Order("", n, "", "", "", (0, 15), buys, price, price if buys else -price, quantity, None, 0)
         plan = match(book, "", buys, quantity, price, none, off, 0)
         for resting, filled in plan.meetings:
             book.reduce(resting, resting.rest_wh - filled)

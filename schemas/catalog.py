@@ -1,6 +1,11 @@
-"""Which messages exist: found in the families' `commands` and `events` modules, nothing is registered by hand."""
+"""Which messages exist: found in the families' modules of commands and events, nothing is registered by hand.
+
+A large family keeps the messages of a stream in modules of their own beside `commands` and `events`
+(`schemas/market/listing_commands.py`, `listing_events.py`).
+"""
 
 import importlib
+import pkgutil
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -41,13 +46,20 @@ def _declared(module: ModuleType, kind: Kind) -> list[type]:
 def messages_of(family: str) -> list[MessageType]:
     """Every command and event of one family, in the order in which they are written down."""
     found = []
-    for module, kind in (
-        (f"schemas.{family}.commands", Kind.COMMAND),
-        (f"schemas.{family}.events", Kind.EVENT),
-    ):
-        for cls in _declared(importlib.import_module(module), kind):
-            found.append(MessageType(f"gridbook.{family}.{cls.__name__}", family, kind, cls))
+    for ending, kind in (("commands", Kind.COMMAND), ("events", Kind.EVENT)):
+        for module in _modules(family, ending):
+            for cls in _declared(module, kind):
+                found.append(MessageType(f"gridbook.{family}.{cls.__name__}", family, kind, cls))
     return found
+
+
+def _modules(family: str, ending: str) -> list[ModuleType]:
+    """`commands` or `events` itself first, then those of the streams by name."""
+    package = importlib.import_module(f"schemas.{family}")
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name.split("_")[-1] == ending]
+    return [
+        importlib.import_module(f"schemas.{family}.{name}") for name in sorted(names, key=lambda n: (n != ending, n))
+    ]
 
 
 def all_messages() -> list[MessageType]:

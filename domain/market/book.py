@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.columns import repeated, repeated_of
+from schemas.market.events import OrderTerms
 
 _DEAD_BEFORE_REBUILD: Final = 32
 """So many filled or cancelled orders may stand in a side beyond the open ones before it is written anew."""
@@ -15,21 +16,25 @@ _DEAD_BEFORE_REBUILD: Final = 32
 class Order:
     """An accepted order. `rest_wh` is 0 as soon as nothing of it is open.
 
-    `key` is its place on its side of the book: the best key is the highest (a buyer's limit price, a
-    seller's negated one). `exposure_pico_per_wh` is what an open Wh of it counts in the credit rule.
+    `instrument` is the key of what it is for, `key` its place on its side of the book: the best key is the highest
+    (a buyer's limit price, a seller's negated one). `exposure_pico_per_wh` is what an open Wh of it counts in the
+    credit rule. With `aon` all of it trades or nothing.
     """
 
     order: str
     sequence: int
     party: str
     connection: str
-    delivery_start_at: int
+    zone: str
+    instrument: tuple[int, int]
     buys: bool
     limit_price_nano_per_kwh: int
     key: int
     rest_wh: int
     expires_at: int | None
     exposure_pico_per_wh: int
+    aon: bool = False
+    terms: OrderTerms | None = None
 
 
 @dataclass(slots=True)
@@ -119,19 +124,22 @@ def columns(orders: Collection[Order]) -> tuple[Any, ...]:
         [o.sequence for o in orders],
         repeated(o.party for o in orders),
         repeated(o.connection for o in orders),
-        repeated(o.delivery_start_at for o in orders),
+        repeated(o.zone for o in orders),
+        repeated(o.instrument for o in orders),
         [o.buys for o in orders],
         [o.limit_price_nano_per_kwh for o in orders],
         [o.rest_wh for o in orders],
         repeated(o.expires_at for o in orders),
         [o.exposure_pico_per_wh for o in orders],
+        repeated(o.aon for o in orders),
+        repeated(o.terms for o in orders),
     )
 
 
 def orders_of(names: list[str], columns: tuple[Any, ...]) -> list[Order]:
     """The orders again."""
-    sequences, parties, connections, starts, buys, prices, rests, expiries, exposures = columns
+    sequences, parties, connections, zones, instruments, buys, prices, rests, expiries, exposures, aon, terms = columns
     keys = [price if buy else -price for price, buy in zip(prices, buys, strict=True)]
-    where = repeated_of(parties), repeated_of(connections), repeated_of(starts)
-    what = buys, prices, keys, rests, repeated_of(expiries), exposures
+    where = repeated_of(parties), repeated_of(connections), repeated_of(zones), repeated_of(instruments)
+    what = buys, prices, keys, rests, repeated_of(expiries), exposures, repeated_of(aon), repeated_of(terms)
     return list(map(Order, names, sequences, *where, *what))

@@ -1,14 +1,33 @@
-"""The capability rule (domain rules §1.1 rule 12): no connection sells more than it can inject, per interval.
+"""The capability rule (domain rules §1.1 rule 12): no connection sells more than it can inject.
 
-sold + resting and proposed sales − bought ≤ injection × interval
+It holds in every settlement interval:
 
-Bought energy may be sold again and sold energy bought back. An open purchase counts only once it is made.
+sold + resting and reserved sales − bought ≤ injection × interval
+
+Books of several durations share the intervals: what is sold of an hour is sold of each of its quarters. Bought
+energy may be sold again and sold energy bought back. An open purchase counts only once it is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 _MINUTES_PER_HOUR: Final = 60
+
+
+@dataclass(slots=True)
+class Slot:
+    """One settlement interval, shared by every book whose delivery touches it; `books` counts those.
+
+    `used_wh` is the rule's sum per connection, `flow_wh` what crosses each line net (+ from its first zone to its
+    second), `capacity_wh` what the operator published of a line, that way and back.
+    """
+
+    start_at: int
+    books: int = 0
+    used_wh: dict[str, int] = field(default_factory=dict)
+    flow_wh: dict[str, int] = field(default_factory=dict)
+    capacity_wh: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def capability_wh(injection_w: int, interval_min: int) -> int:
@@ -17,10 +36,12 @@ def capability_wh(injection_w: int, interval_min: int) -> int:
 
 
 def used_wh(used: Mapping[str, int], connection: str) -> int:
-    """sold + resting and proposed sales − bought of a connection in one interval; below 0 after net purchases."""
+    """sold + resting and reserved sales − bought of a connection in one interval; below 0 after net purchases."""
     return used.get(connection, 0)
 
 
-def use(used: dict[str, int], connection: str, energy_wh: int) -> None:
-    """Takes (> 0) or gives back (< 0) capability of one interval."""
-    used[connection] = used.get(connection, 0) + energy_wh
+def use(slots: Iterable[Slot], connection: str, energy_wh: int) -> None:
+    """Takes (> 0) or gives back (< 0) capability: this much of each interval."""
+    for slot in slots:
+        used = slot.used_wh
+        used[connection] = used.get(connection, 0) + energy_wh

@@ -1,58 +1,36 @@
-"""Rules of the family `market` (Y.2072 6.2.1, 6.2.2 stages 2 to 4; domain rules §1.1): one key is one market."""
+"""Rules of the family `market` (Y.2072 6.2.1, 6.2.2 stages 2 to 4; domain rules §1, §2, §10): one key is one market.
+
+Orders come by here directly, everything else belongs to a stream (`domain/market/streams.py`).
+"""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, assert_never
+from typing import Any, Final
 
-from domain.market import deadlines, evolution, negotiation, trading, validation
-from domain.market.evolution import Fact
+from domain.market import deadlines, evolution, trading, validation
+from domain.market.refusal import refused
 from domain.market.state import Market
-from domain.market.validation import Refusal
+from domain.market.streams import APPLIES, DECIDES, STREAMS
 from schemas.envelope import Command, Moment, Recorded
-from schemas.market.commands import (
-    AdmitParticipant,
-    AdoptRuleSet,
-    ApproveContract,
-    CancelOrder,
-    OpenSession,
-    ProposeContract,
-    RecordCapability,
-    RecordCredit,
-    SettleDelivery,
-    SubmitOrder,
-)
+from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
-    CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
-    ContractProposed,
-    CreditRecorded,
-    DeliverySettled,
+    GateClosed,
     OrderAccepted,
     OrderCancelled,
-    ParticipantAdmitted,
-    RuleSetAdopted,
-    SessionOpened,
+    OrdersCancelled,
     TradeMade,
 )
 
-LOGIC = 1
+LOGIC = 2
 
 OUTCOMES: Mapping[type, tuple[type, ...]] = {
-    AdoptRuleSet: (RuleSetAdopted, CommandRefused),
-    OpenSession: (SessionOpened, CommandRefused),
-    AdmitParticipant: (ParticipantAdmitted, CommandRefused),
-    RecordCapability: (CapabilityRecorded, CommandRefused),
-    RecordCredit: (CreditRecorded, CommandRefused),
     SubmitOrder: (OrderAccepted, TradeMade, ContractConcluded, OrderCancelled, CommandRefused),
     CancelOrder: (OrderCancelled, CommandRefused),
-    ProposeContract: (ContractProposed, CommandRefused),
-    ApproveContract: (ContractConcluded, CommandRefused),
-    SettleDelivery: (DeliverySettled, CommandRefused),
+    **{wish: facts for stream in STREAMS for wish, facts in stream.outcomes.items()},
 }
 
-Administration = AdoptRuleSet | OpenSession | AdmitParticipant | RecordCapability | RecordCredit | SettleDelivery
-
-Wish = SubmitOrder | CancelOrder | ProposeContract | ApproveContract | Administration
+_BOOK: Final = (OrderAccepted, TradeMade, OrderCancelled, OrdersCancelled, GateClosed)
 
 
 def initial(key: str) -> Market:
@@ -60,90 +38,26 @@ def initial(key: str) -> Market:
     return Market(key)
 
 
-def decide(state: Market, command: Command[Any], now: Moment) -> list[Fact]:
-    """What was wished for, or the first rule that forbids it (`domain/market/validation.py`)."""
-    wish: Wish = command.body
-    actor = command.meta.actor
-    refusal: Refusal | None
-    match wish:
-        case SubmitOrder():
-            instrument = state.instruments.get(wish.delivery_start_at)
-            refusal = validation.refuse_order(state, instrument, wish, actor, now)
-            if refusal is None:
-                assert instrument is not None, "an order for an unknown instrument is refused"
-                return trading.submit(state, instrument, command, now)
-        case CancelOrder():
-            refusal = validation.refuse_cancellation(state, wish, actor, now)
-            if refusal is None:
-                return trading.cancel(state, wish)
-        case ProposeContract():
-            refusal = validation.refuse_proposal(state, wish, actor, now)
-            if refusal is None:
-                return [negotiation.propose(state, command, now)]
-        case ApproveContract():
-            refusal = validation.refuse_approval(state, wish, actor, now)
-            if refusal is None:
-                return [negotiation.conclude(state, wish)]
-        case _:
-            refusal = _refuse_administration(state, wish, actor, now)
-            if refusal is None:
-                return [_prepared(state, wish)]
-    subject, party = _about(state, wish, actor)
-    return [CommandRefused(type(wish).__name__, subject, party, *refusal)]
+def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
+    """What was wished for, or the first rule that forbids it."""
+    wish = command.body
+    if type(wish) is SubmitOrder:
+        instrument = state.instruments.get((wish.delivery_start_at, wish.duration_min))
+        refusal = validation.refuse_order(state, instrument, wish, command.meta.actor, now)
+        if refusal is not None:
+            return refused(wish, wish.connection, wish.party, refusal)
+        assert instrument is not None, "an order for an unknown instrument is refused"
+        return trading.submit(state, instrument, command, now)
+    if type(wish) is CancelOrder:
+        refusal = validation.refuse_cancellation(state, wish, command.meta.actor, now)
+        if refusal is not None:
+            return refused(wish, wish.order, command.meta.actor, refusal)
+        return trading.cancel(state, wish)
+    return DECIDES[type(wish)](state, command, now)
 
 
-def _refuse_administration(state: Market, wish: Administration, actor: str, now: Moment) -> Refusal | None:
-    match wish:
-        case AdoptRuleSet():
-            return validation.refuse_rules(state, wish, actor, now)
-        case OpenSession():
-            return validation.refuse_session(state, wish, actor, now)
-        case _:
-            return validation.refuse_from_policy(state, wish, actor, now)
-
-
-def _prepared(state: Market, wish: Administration) -> Fact:
-    market = state.market
-    match wish:
-        case AdoptRuleSet():
-            return RuleSetAdopted(market, state.versions + 1, wish.effective_from, wish.rules)
-        case OpenSession():
-            held = state.rules_for(wish.first_start_at)
-            assert held is not None, "a session without rules is refused"
-            zone, interval_min = held.rules.zone, held.rules.interval_min
-            start, intervals = wish.first_start_at, wish.intervals
-            return SessionOpened(market, zone, start, intervals, interval_min, held.version)
-        case AdmitParticipant():
-            return ParticipantAdmitted(market, wish.party)
-        case RecordCapability():
-            return CapabilityRecorded(market, wish.connection, wish.party, wish.injection_w, wish.resources)
-        case RecordCredit():
-            return CreditRecorded(market, wish.party, wish.currency, wish.limit_micro)
-        case SettleDelivery():
-            return DeliverySettled(market, wish.from_at, wish.to_at)
-        case _:
-            assert_never(wish)
-
-
-def _about(state: Market, wish: Wish, actor: str) -> tuple[str, str]:
-    """What a refused wish was about, and whose party's: the owner's, or who wished it."""
-    match wish:
-        case SubmitOrder() | RecordCapability():
-            return wish.connection, wish.party
-        case CancelOrder():
-            return wish.order, actor
-        case ProposeContract():
-            return wish.seller_connection, actor
-        case ApproveContract():
-            return wish.contract, actor
-        case AdmitParticipant() | RecordCredit():
-            return wish.party, wish.party
-        case _:
-            return state.market, actor
-
-
-def advance(state: Market, now: Moment, limit: int) -> Iterable[Fact]:
-    """Expiries, lapses, gates and the slices of closed books (`domain/market/deadlines.py`)."""
+def advance(state: Market, now: Moment, limit: int) -> Iterable[Any]:
+    """What time brings about in every stream (`domain/market/deadlines.py`)."""
     return deadlines.advance(state, now, limit)
 
 
@@ -152,7 +66,13 @@ def due(state: Market) -> int | None:
     return deadlines.due(state)
 
 
-def evolve(state: Market, fact: Recorded[Fact]) -> Market:
-    """The market after a fact (`domain/market/evolution.py`)."""
-    evolution.apply(state, fact.body)
+def evolve(state: Market, fact: Recorded[Any]) -> Market:
+    """The market after a fact: orders and books in `evolution`, the rest in the fact's stream."""
+    body = fact.body
+    if isinstance(body, _BOOK):
+        evolution.apply(state, body)
+    else:
+        APPLIES[type(body)](state, body)
+    if state.timers:
+        deadlines.forget_what_is_over(state)
     return state

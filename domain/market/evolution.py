@@ -1,61 +1,28 @@
-"""The market after a fact. Nothing is judged here, and every fact that was ever recorded is understood."""
+"""Orders and books after a fact. Nothing is judged here, and every fact that was ever recorded is understood."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from heapq import heappush
 from typing import Final, assert_never
 
 from domain.market.book import Order
 from domain.market.capability import use
-from domain.market.deadlines import forget_what_is_over
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
-from domain.market.state import (
-    Connection,
-    Instrument,
-    Market,
-    Negotiation,
-    RulesVersion,
-    Session,
-    starts,
-)
-from domain.market.timers import EXPIRY, GATE, LAPSE
+from domain.market.state import Instrument, Market
+from domain.market.timers import AT_ONCE, CLOSING, EXPIRY
 from schemas.market.events import (
-    CapabilityRecorded,
-    CommandRefused,
-    ContractConcluded,
-    ContractLapsed,
-    ContractProposed,
-    CreditRecorded,
-    DeliverySettled,
     GateClosed,
     OrderAccepted,
     OrderCancelled,
     OrdersCancelled,
-    ParticipantAdmitted,
-    RuleSetAdopted,
-    SessionOpened,
+    Restriction,
     TradeMade,
 )
-from schemas.values import MINUTE_US, Side
+from schemas.values import Side
 
-Fact = (
-    OrderAccepted
-    | TradeMade
-    | ContractConcluded
-    | OrderCancelled
-    | OrdersCancelled
-    | GateClosed
-    | ContractProposed
-    | ContractLapsed
-    | DeliverySettled
-    | CreditRecorded
-    | CapabilityRecorded
-    | ParticipantAdmitted
-    | SessionOpened
-    | RuleSetAdopted
-    | CommandRefused
-)
+Fact = OrderAccepted | TradeMade | OrderCancelled | OrdersCancelled | GateClosed
 
 _BUY: Final = Side.BUY  # an enum finds its members by name, every time
+_AON: Final = Restriction.AON
 
 
 def apply(state: Market, fact: Fact) -> None:
@@ -64,81 +31,44 @@ def apply(state: Market, fact: Fact) -> None:
         _accepted(state, fact)
     elif isinstance(fact, TradeMade):
         _traded(state, fact)
-    elif isinstance(fact, ContractConcluded):
-        if fact.trade is None:  # else its trade has changed everything
-            _concluded(state, fact)
     elif isinstance(fact, OrderCancelled):
         _cancelled(state, (fact.order,))
+    elif isinstance(fact, OrdersCancelled):
+        closing = state.instruments[state.orders[fact.orders[0]].instrument]
+        _cancelled(state, fact.orders)
+        if closing.closed:
+            forget_when_written_out(state, closing)
+    elif isinstance(fact, GateClosed):
+        _closed(state, state.instruments[fact.delivery_start_at, fact.interval_min])
     else:
-        _apply_seldom(state, fact)
-
-
-def _apply_seldom(
-    state: Market,
-    fact: OrdersCancelled
-    | GateClosed
-    | ContractProposed
-    | ContractLapsed
-    | DeliverySettled
-    | CreditRecorded
-    | CapabilityRecorded
-    | ParticipantAdmitted
-    | SessionOpened
-    | RuleSetAdopted
-    | CommandRefused,
-) -> None:
-    match fact:
-        case CommandRefused():
-            pass
-        case OrdersCancelled():
-            _cancelled(state, fact.orders)
-            _written_out(state, state.instruments[fact.delivery_start_at])
-        case GateClosed():
-            _closed(state, fact)
-        case ContractProposed():
-            _proposed(state, fact)
-        case ContractLapsed():
-            _lapsed(state, fact)
-        case DeliverySettled():
-            _settled(state, fact)
-        case RuleSetAdopted():
-            state.versions = fact.version
-            state.rules = [v for v in state.rules if v.effective_from < fact.effective_from]
-            state.rules.append(RulesVersion(fact.version, fact.effective_from, fact.rules))
-        case SessionOpened():
-            _opened(state, fact)
-        case ParticipantAdmitted():
-            state.participants.add(fact.party)
-        case CapabilityRecorded():
-            connection = Connection(fact.party, fact.injection_w, bool(fact.resources))
-            state.connections[fact.connection] = connection
-        case CreditRecorded():
-            state.account(fact.party).limit_micro = fact.limit_micro
-        case _:
-            assert_never(fact)
+        assert_never(fact)
 
 
 def _accepted(state: Market, fact: OrderAccepted) -> None:
-    instrument = state.instruments[fact.delivery_start_at]
+    key = fact.delivery_start_at, fact.interval_min
+    instrument = state.instruments[key]
     order_id, party, price, quantity_wh = fact.order, fact.party, fact.limit_price_nano_per_kwh, fact.quantity_wh
     buys = fact.side is _BUY
     if buys:
-        key, exposure = price, bought_pico_per_wh(price)
+        rank, exposure = price, bought_pico_per_wh(price)
     else:
-        key, exposure = -price, sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
-        use(instrument.used_wh, fact.connection, quantity_wh)
+        rank, exposure = -price, sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
+        use(instrument.slots, fact.connection, quantity_wh // len(instrument.slots))
     order = Order(
         order_id,
         fact.sequence,
         party,
         fact.connection,
-        fact.delivery_start_at,
+        fact.zone or instrument.rules.zone,
+        key,
         buys,
         price,
-        key,
+        rank,
         quantity_wh,
         fact.expires_at,
         exposure,
+        fact.restriction is _AON,
+        fact.terms,
     )
     state.orders[order_id] = order
     state.sequence = fact.sequence
@@ -150,13 +80,14 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
 
 
 def _traded(state: Market, fact: TradeMade) -> None:
-    instrument = state.instruments[fact.delivery_start_at]
+    instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
     price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
     bought = quantity_wh * bought_pico_per_wh(price)
     sold = quantity_wh * sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
     _filled(state, instrument, state.orders[fact.buy_order], quantity_wh, bought, fact.buy_rest_wh)
     _filled(state, instrument, state.orders[fact.sell_order], quantity_wh, sold, fact.sell_rest_wh)
-    use(instrument.used_wh, fact.buyer_connection, -quantity_wh)
+    use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
+    instrument.last_price_nano_per_kwh = price
 
 
 def _filled(
@@ -170,112 +101,43 @@ def _filled(
     if not rest_wh:
         del state.orders[order.order]
         instrument.ended[order.order] = party
-        if order.expires_at is not None:
-            forget_what_is_over(state)
-
-
-def _opened(state: Market, fact: SessionOpened) -> None:
-    rules = next(v.rules for v in state.rules if v.version == fact.rules_version)
-    listed = starts(fact.first_start_at, fact.interval_min, fact.intervals)
-    state.sessions.append(Session(listed.start, listed.stop))
-    for start in listed:
-        opens_at = start - rules.opening_lead_min * MINUTE_US
-        gate_at = start - rules.gate_lead_min * MINUTE_US
-        state.instruments[start] = Instrument(start, fact.rules_version, rules, opens_at, gate_at)
-        heappush(state.timers, (gate_at, GATE, start, ""))
 
 
 def _cancelled(state: Market, orders: Sequence[str]) -> None:
     for order_id in orders:
         order = state.orders[order_id]
-        instrument = state.instruments[order.delivery_start_at]
+        instrument = state.instruments[order.instrument]
         state.account(order.party).exposure_pico -= order.rest_wh * order.exposure_pico_per_wh
         if not order.buys:
-            use(instrument.used_wh, order.connection, -order.rest_wh)
+            use(instrument.slots, order.connection, -order.rest_wh // len(instrument.slots))
         instrument.book.reduce(order, 0)
         del state.orders[order_id]
         instrument.ended[order_id] = order.party
-    if state.timers:
-        forget_what_is_over(state)
 
 
-def _closed(state: Market, fact: GateClosed) -> None:
-    instrument = state.instruments[fact.delivery_start_at]
+def _closed(state: Market, instrument: Instrument) -> None:
     instrument.closed = True
-    state.closing[fact.delivery_start_at] = None
-    _written_out(state, instrument)
-    forget_what_is_over(state)
+    if instrument.book.resting:
+        # Beside each other, books are written out in the order of their closing.
+        heappush(state.timers, (AT_ONCE, CLOSING, instrument.gate_at, _name(instrument)))
 
 
-def _written_out(state: Market, instrument: Instrument) -> None:
-    if not instrument.book.resting:
-        del state.closing[instrument.delivery_start_at]
-        if instrument.settled:
-            _forget(state, instrument)
+def forget_when_written_out(state: Market, instrument: Instrument) -> None:
+    """Settlement may come before the last slice of a closed book; what is settled and written out is forgotten."""
+    if instrument.settled and not instrument.book.resting:
+        forget(state, instrument)
 
 
-def _proposed(state: Market, fact: ContractProposed) -> None:
-    assumed = state.instruments[fact.first_start_at].rules.assumed_price_nano_per_kwh
-    bought = bought_pico_per_wh(fact.price_nano_per_kwh)
-    sold = sold_pico_per_wh(fact.price_nano_per_kwh, assumed)
-    state.proposals += 1
-    state.negotiations[fact.contract] = Negotiation(fact, state.proposals, True, bought, sold)
-    state.instruments[fact.first_start_at].contracts.append(fact.contract)
-    for start, quantity_wh in _profile(fact):
-        use(state.instruments[start].used_wh, fact.seller_connection, quantity_wh)
-    whole_wh = sum(fact.quantity_wh)
-    state.account(fact.buyer).exposure_pico += whole_wh * bought
-    state.account(fact.seller).exposure_pico += whole_wh * sold
-    heappush(state.timers, (fact.lapses_at, LAPSE, state.proposals, fact.contract))
-
-
-def _concluded(state: Market, fact: ContractConcluded) -> None:
-    negotiation = state.negotiations[fact.contract]
-    negotiation.waiting = False
-    for start, quantity_wh in _profile(negotiation.proposed):
-        instrument = state.instruments[start]
-        use(instrument.used_wh, fact.buyer_connection, -quantity_wh)
-        _commit(instrument, fact.buyer, quantity_wh * negotiation.bought_pico_per_wh)
-        _commit(instrument, fact.seller, quantity_wh * negotiation.sold_pico_per_wh)
-    forget_what_is_over(state)
-
-
-def _lapsed(state: Market, fact: ContractLapsed) -> None:
-    negotiation = state.negotiations[fact.contract]
-    negotiation.waiting = False
-    offer = negotiation.proposed
-    for start, quantity_wh in _profile(offer):
-        use(state.instruments[start].used_wh, offer.seller_connection, -quantity_wh)
-    whole_wh = sum(offer.quantity_wh)
-    state.account(offer.buyer).exposure_pico -= whole_wh * negotiation.bought_pico_per_wh
-    state.account(offer.seller).exposure_pico -= whole_wh * negotiation.sold_pico_per_wh
-    forget_what_is_over(state)
-
-
-def _settled(state: Market, fact: DeliverySettled) -> None:
-    state.sessions = [s for s in state.sessions if s.to_at > fact.to_at]
-    for start in [s for s in state.instruments if fact.from_at <= s < fact.to_at]:
-        instrument = state.instruments[start]
-        for party, exposure in instrument.committed_pico.items():
-            state.account(party).exposure_pico -= exposure
-        instrument.committed_pico.clear()
-        # A book whose closing is not written out yet goes with its last slice.
-        instrument.settled = True
-        if instrument.closed and start not in state.closing:
-            _forget(state, instrument)
-    forget_what_is_over(state)
-
-
-def _commit(instrument: Instrument, party: str, exposure_pico: int) -> None:
-    instrument.committed_pico[party] = instrument.committed_pico.get(party, 0) + exposure_pico
-
-
-def _forget(state: Market, instrument: Instrument) -> None:
+def forget(state: Market, instrument: Instrument) -> None:
+    """Nothing of a settled delivery is needed any more."""
     for contract in instrument.contracts:
         del state.negotiations[contract]
-    del state.instruments[instrument.delivery_start_at]
+    del state.instruments[instrument.key]
+    for slot in instrument.slots:
+        slot.books -= 1
+        if not slot.books:
+            del state.slots[slot.start_at]
 
 
-def _profile(offer: ContractProposed) -> Iterator[tuple[int, int]]:
-    listed = starts(offer.first_start_at, offer.interval_min, len(offer.quantity_wh))
-    return zip(listed, offer.quantity_wh, strict=True)
+def _name(instrument: Instrument) -> str:
+    return f"{instrument.delivery_start_at}/{instrument.duration_min}"

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from domain.market.book import Book, Ladder, Order, columns, orders_of
+from domain.market.capability import Slot
 from domain.market.exposure import Account
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
-from schemas.market.events import ContractProposed, RuleSet
+from schemas.market.events import ContractProposed, Phase, RuleSet
 from schemas.values import MINUTE_US
 
 FAMILY: Final = "market"
@@ -24,35 +25,49 @@ class RulesVersion:
     rules: RuleSet
 
 
+Key = tuple[int, int]
+"""Of an instrument: start of the delivery (UTC µs) and its duration (minutes)."""
+
+
 @dataclass(slots=True)
 class Instrument:
-    """One delivery interval as it is traded.
+    """One delivery as it is traded; `slots` are the settlement intervals that it touches, at least one.
 
-    `used_wh` is the capability rule's sum per connection, `committed_pico` what purchases and sales count per
-    party in the credit rule until they are settled, `ended` whose the orders were of which nothing is open any
-    more, `contracts` what is forgotten together with it (of a contract over several intervals: with the first).
+    An order's quantity is split evenly over them, so `lot_wh` is the rules' lot for each of them. `committed_pico`
+    is what purchases and sales count per party in the credit rule until they are settled, `last_price_nano_per_kwh`
+    the reference of the bands, `ended` whose the orders were of which nothing is open any more, `contracts` what is
+    forgotten together with it (of a contract over several intervals: with the first).
     """
 
     delivery_start_at: int
+    duration_min: int
     version: int
     rules: RuleSet
     opens_at: int
     gate_at: int
+    slots: tuple[Slot, ...]
+    phase: Phase = Phase.CONTINUOUS
     closed: bool = False
     settled: bool = False
+    last_price_nano_per_kwh: int | None = None
     book: Book = field(default_factory=Book)
-    used_wh: dict[str, int] = field(default_factory=dict)
     committed_pico: dict[str, int] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
 
+    @property
+    def key(self) -> Key:
+        """Its place in `Market.instruments`."""
+        return self.delivery_start_at, self.duration_min
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A listed range of deliveries [`from_at`, `to_at`)."""
+    """A listed range of deliveries [`from_at`, `to_at`) of one duration."""
 
     from_at: int
     to_at: int
+    duration_min: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,7 @@ class Connection:
     party: str
     injection_w: int
     verified: bool
+    zone: str
 
 
 @dataclass(slots=True)
@@ -80,14 +96,14 @@ class Negotiation:
 
 @dataclass(slots=True)
 class Market:
-    """State of one market. `orders` holds every open order, `closing` the closed instruments whose resting orders
-    are not all written out yet, in the order of their closing."""
+    """State of one market. `orders` holds every open order."""
 
     market: str
     versions: int = 0
     rules: list[RulesVersion] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
-    instruments: dict[int, Instrument] = field(default_factory=dict)
+    slots: dict[int, Slot] = field(default_factory=dict)
+    instruments: dict[Key, Instrument] = field(default_factory=dict)
     participants: set[str] = field(default_factory=set)
     connections: dict[str, Connection] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -96,31 +112,47 @@ class Market:
     proposals: int = 0
     negotiations: dict[str, Negotiation] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
-    closing: dict[int, None] = field(default_factory=dict)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""
         places = dict(zip(self.orders, range(len(self.orders)), strict=True))
         instruments = [_written(instrument, places) for instrument in self.instruments.values()]
         few = (self.market, self.versions, self.rules, self.sessions, self.participants, self.connections)
-        more = (self.accounts, self.sequence, self.proposals, self.negotiations, self.closing)
+        more = (self.accounts, self.sequence, self.proposals, self.negotiations, self.slots)
         timers = list(zip(*self.timers, strict=True))
         return (*few, *more, timers, texts(list(self.orders)), columns(self.orders.values()), instruments)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.market, self.versions, self.rules, self.sessions, self.participants, self.connections = state[:6]
-        self.accounts, self.sequence, self.proposals, self.negotiations, self.closing = state[6:11]
+        self.accounts, self.sequence, self.proposals, self.negotiations, self.slots = state[6:11]
         timers, packed, values, instruments = state[11:]
         self.timers = list(zip(*timers, strict=True))
         names = texts_of(packed)
         orders = orders_of(names, values)
         self.orders = dict(zip(names, orders, strict=True))
         found = [_read(written, orders) for written in instruments]
-        self.instruments = {instrument.delivery_start_at: instrument for instrument in found}
+        self.instruments = {instrument.key: instrument for instrument in found}
 
     def operator(self) -> str | None:
         """Who runs the market; none before its first rules, and the same for ever after."""
         return self.rules[-1].rules.operator if self.rules else None
+
+    def instruments_of(self, first_start_at: int, interval_min: int, intervals: int) -> list[Instrument] | int:
+        """The instruments of consecutive deliveries, or the start of the first that is not listed."""
+        found = []
+        for start in starts(first_start_at, interval_min, intervals):
+            instrument = self.instruments.get((start, interval_min))
+            if instrument is None:
+                return start
+            found.append(instrument)
+        return found
+
+    def slot(self, start_at: int) -> Slot:
+        """A settlement interval; for `evolve`, which may make it."""
+        slot = self.slots.get(start_at)
+        if slot is None:
+            slot = self.slots[start_at] = Slot(start_at)
+        return slot
 
     def rules_for(self, delivery_start_at: int) -> RulesVersion | None:
         """The newest rules that hold for a delivery."""
@@ -162,23 +194,24 @@ def starts(first_start_at: int, interval_min: int, intervals: int) -> range:
 
 def _written(i: Instrument, places: dict[str, int]) -> tuple[Any, ...]:
     """An instrument; open orders are named by their places."""
-    few = (i.delivery_start_at, i.version, i.rules, i.opens_at, i.gate_at, i.closed, i.settled, i.used_wh)
+    few = (i.delivery_start_at, i.duration_min, i.version, i.rules, i.opens_at, i.gate_at, i.slots, i.phase)
+    more = (i.closed, i.settled, i.last_price_nano_per_kwh)
     sides = []
     for side in (i.book.bids, i.book.asks):
         side.leave_out_dead()
         sides.append([places[order.order] for order in side.orders])
     ended = texts(list(i.ended)), repeated(i.ended.values())
-    return (*few, i.committed_pico, ended, i.contracts, i.book.resting, sides)
+    return (*few, *more, i.committed_pico, ended, i.contracts, i.book.resting, sides)
 
 
 def _read(written: tuple[Any, ...], orders: list[Order]) -> Instrument:
-    start, version, rules, opens_at, gate_at, closed, settled, used_wh = written[:8]
-    committed_pico, (ended, whose), contracts, resting, sides = written[8:]
+    start, duration, version, rules, opens_at, gate_at, slots, phase, closed, settled, last = written[:11]
+    committed_pico, (ended, whose), contracts, resting, sides = written[11:]
     ladders = []
     for places in sides:
         row = list(map(orders.__getitem__, places))
         ladders.append(Ladder([order.key for order in row], row))
     bids, asks = ladders
     over = dict(zip(texts_of(ended), repeated_of(whose), strict=True))
-    known = (start, version, rules, opens_at, gate_at, closed, settled)
-    return Instrument(*known, Book(bids, asks, resting), used_wh, committed_pico, over, contracts)
+    known = (start, duration, version, rules, opens_at, gate_at, slots, phase, closed, settled, last)
+    return Instrument(*known, Book(bids, asks, resting), committed_pico, over, contracts)

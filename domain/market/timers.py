@@ -1,18 +1,47 @@
-"""A heap of what is due when, that can be read in order without being changed."""
+"""A heap of what is due when, that can be read in order without being changed; and what happens when it is due."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Final
+from typing import Any, Final, NamedTuple
 
+CLOSING: Final = -1
 EXPIRY: Final = 0
 LAPSE: Final = 1
 GATE: Final = 2
-"""Kinds of timers. At one time orders expire first, then proposals lapse, then gates close."""
+"""Kinds of timers, in the order in which they come at one time: orders expire first, then proposals lapse, then gates
+close. A stream's kind is a number of its own; what has slices to write out stands at time 0 (`AT_ONCE`)."""
+
+AT_ONCE: Final = 0
 
 
 Timer = tuple[int, int, int, str]
 """(at, kind, number, subject): something is due at `at`. `number` orders what is due together: sequence, number of
 proposal, start."""
+
+
+@dataclass(slots=True)
+class Ahead:
+    """What one call of `advance` has said so far, before any of it is in the state.
+
+    `room` is how many facts it may still say, `gone` the orders that it has taken out of their books. Who says
+    something that a later timer's answer depends on sets `stop`: the others wait for the next call.
+    """
+
+    at: int
+    room: int
+    gone: set[str] = field(default_factory=set)
+    stop: bool = False
+
+
+class Timed(NamedTuple):
+    """What a kind of timer means; `state` is the market, which this module does not know.
+
+    `is_over` says that it came to its end otherwise, `happen` says at most `ahead.room` facts.
+    """
+
+    is_over: Callable[[Any, Timer], bool]
+    happen: Callable[[Any, Timer, Ahead], Iterable[Any]]
 
 
 def in_order(heap: list[Timer]) -> Iterator[Timer]:

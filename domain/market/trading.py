@@ -1,11 +1,10 @@
 """Orders: what a lawful one leads to, and taking one back."""
 
-from typing import Final
+from typing import Any, Final
 
 from domain.identity import birthplace, born
 from domain.market.book import Order
-from domain.market.deadlines import cancelled
-from domain.market.evolution import Fact
+from domain.market.gates import cancelled
 from domain.market.matching import match
 from domain.market.state import FAMILY, Instrument, Market
 from schemas.envelope import Command, Moment
@@ -18,7 +17,7 @@ _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 
 
-def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder], now: Moment) -> list[Fact]:
+def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder], now: Moment) -> list[Any]:
     """Accepts a checked order and says at once what becomes of it.
 
     Each trade is followed by its contract: an order in the book carries its owner's consent (domain
@@ -33,12 +32,14 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
         wish.party,
         wish.connection,
         wish.delivery_start_at,
-        rules.interval_min,
+        wish.duration_min,
         wish.side,
         wish.quantity_wh,
         wish.limit_price_nano_per_kwh,
         wish.restriction,
         wish.expires_at,
+        None if (zone := state.connections[wish.connection].zone) == rules.zone else zone,
+        wish.terms,
     )
     plan = match(
         instrument.book,
@@ -50,7 +51,7 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
         rules.self_trade,
         now.at,
     )
-    facts: list[Fact] = [accepted]
+    facts: list[Any] = [accepted]
     rest_wh, n = wish.quantity_wh, 0
     for resting, quantity_wh in plan.meetings:
         if not quantity_wh:
@@ -76,7 +77,7 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
     return facts
 
 
-def cancel(state: Market, wish: CancelOrder) -> list[Fact]:
+def cancel(state: Market, wish: CancelOrder) -> list[Any]:
     """What is left of a resting order is out of the book; its capability and credit are free."""
     return [cancelled(state, state.orders[wish.order], CancelReason.OWNER)]
 
@@ -123,7 +124,7 @@ def _trade(incoming: OrderAccepted, resting: Order, trade: str, quantity_wh: int
 
 
 def _contract(instrument: Instrument, trade: TradeMade, contract: str) -> ContractConcluded:
-    rules = instrument.rules
+    rules, intervals = instrument.rules, len(instrument.slots)
     return ContractConcluded(
         trade.market,
         rules.zone,
@@ -136,7 +137,7 @@ def _contract(instrument: Instrument, trade: TradeMade, contract: str) -> Contra
         trade.buyer_connection,
         trade.delivery_start_at,
         rules.interval_min,
-        (trade.quantity_wh,),
+        (trade.quantity_wh,) if intervals == 1 else (trade.quantity_wh // intervals,) * intervals,
         rules.currency,
         trade.price_nano_per_kwh,
         rules.points_per_kwh,

@@ -1,6 +1,9 @@
 """Slates of what a market is and who may do what in it: rules, sessions, gates, participants, allotments, refusals."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from json import dumps
+from typing import Any
 
 from projections.view import Mode, Row, View, copied, fields_of
 from schemas.envelope import Recorded
@@ -18,7 +21,13 @@ from schemas.market.events import (
 
 def _rules(fact: Recorded[RuleSetAdopted]) -> Iterable[Row]:
     adopted = fact.body
-    yield {**fields_of(adopted, "market", "version", "effective_from"), **fields_of(adopted.rules, *_RULES_COLUMNS)}
+    parts = {name: _as_text(getattr(adopted.rules, name)) for name in _PARTS}
+    plain = fields_of(adopted.rules, *_RULES_COLUMNS)
+    yield {**fields_of(adopted, "market", "version", "effective_from"), **plain, **parts}
+
+
+def _as_text(part: Any) -> str | None:
+    return None if part is None else dumps(asdict(part))
 
 
 def _refused(fact: Recorded[CommandRefused]) -> Iterable[Row]:
@@ -50,6 +59,9 @@ _RULES_COLUMNS = {
     "approval_deadline_min": "bigint",
 }
 
+_PARTS = ("trading", "network")
+"""Rules that come together, each part as JSON."""
+
 MARKET_RULES = View(
     name="market_rules",
     mode=Mode.HISTORY,
@@ -58,6 +70,7 @@ MARKET_RULES = View(
         "version": "bigint",
         "effective_from": "bigint",
         **_RULES_COLUMNS,
+        **dict.fromkeys(_PARTS, "text"),
     },
     indexes=("market",),
     on={RuleSetAdopted: _rules},
@@ -70,13 +83,14 @@ _SESSIONS_COLUMNS = {
     "intervals": "bigint",
     "interval_min": "bigint",
     "rules_version": "bigint",
+    "session": "text",
 }
 
 SESSIONS = View(
     name="sessions",
     mode=Mode.CURRENT,
     columns=_SESSIONS_COLUMNS,
-    key=("market", "first_start_at"),
+    key=("market", "first_start_at", "interval_min"),
     on={SessionOpened: copied(*_SESSIONS_COLUMNS)},
 )
 
@@ -84,7 +98,7 @@ GATES = View(
     name="gates",
     mode=Mode.CURRENT,
     columns={"market": "text", "delivery_start_at": "bigint", "interval_min": "bigint", "resting": "bigint"},
-    key=("market", "delivery_start_at"),
+    key=("market", "delivery_start_at", "interval_min"),
     on={GateClosed: copied("market", "delivery_start_at", "interval_min", "resting")},
 )
 """The gates that are closed, when (`at`), and how many orders rested then."""

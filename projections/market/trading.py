@@ -19,7 +19,8 @@ def _accepted(fact: Recorded[OrderAccepted]) -> Iterable[Row]:
     order = fact.body
     yield {
         **fields_of(order, "market", "order", "sequence", "party", "connection", "delivery_start_at", "interval_min"),
-        **fields_of(order, "side", "quantity_wh", "limit_price_nano_per_kwh", "restriction", "expires_at"),
+        **fields_of(order, "side", "quantity_wh", "limit_price_nano_per_kwh", "restriction", "expires_at", "zone"),
+        **(fields_of(order.terms, "minimum_wh", "product", "rebid_of", "mandate", "forecast") if order.terms else {}),
         "rest_wh": order.quantity_wh,
         "state": "open",
         "accepted_seq": fact.meta.seq,
@@ -63,6 +64,12 @@ ORDERS = View(
         "limit_price_nano_per_kwh": "bigint",
         "restriction": "text",
         "expires_at": "bigint",
+        "zone": "text",
+        "minimum_wh": "bigint",
+        "product": "text",
+        "rebid_of": "text",
+        "mandate": "text",
+        "forecast": "text",
         "state": "text",
         "reason": "text",
     },

@@ -1,6 +1,6 @@
 """Wishes about a market. Key: the market."""
 
-from schemas.market.events import Restriction, RuleSet
+from schemas.market.events import OrderTerms, Restriction, RuleSet
 from schemas.message import command
 from schemas.values import (
     AmountMicro,
@@ -8,6 +8,7 @@ from schemas.values import (
     Currency,
     EnergyWh,
     Id,
+    Minutes,
     PowerW,
     PriceNanoPerKwh,
     Side,
@@ -25,10 +26,14 @@ class AdoptRuleSet:
 
 @command
 class OpenSession:
-    """Lists one instrument for each of `intervals` consecutive delivery intervals from `first_start_at` on."""
+    """Lists one instrument for each of `intervals` consecutive deliveries.
+
+    They last `duration_min` each; none is the settlement interval.
+    """
 
     first_start_at: TimeUs
     intervals: Count
+    duration_min: Minutes | None = None
 
 
 @command
@@ -61,7 +66,10 @@ class RecordCredit:
 
 @command
 class SubmitOrder:
-    """Bids for one instrument. `party` is the owner: the account that is debited, not the agent that submits."""
+    """Bids for one instrument. `party` is the owner: the account that is debited, not the agent that submits.
+
+    The zone is the connection's. `quantity_wh` is of the whole delivery of `duration_min`.
+    """
 
     party: Id
     connection: Id
@@ -71,6 +79,8 @@ class SubmitOrder:
     limit_price_nano_per_kwh: PriceNanoPerKwh
     restriction: Restriction
     expires_at: TimeUs | None
+    duration_min: Minutes = 15
+    terms: OrderTerms | None = None
 
 
 @command

@@ -22,19 +22,42 @@ from schemas.values import (
 
 
 class Restriction(StrEnum):
-    """Execution restriction: `none` rests, `ioc` fills what it can at once, `fok` all at once or nothing."""
+    """Execution restriction.
+
+    `none` rests, `ioc` fills what it can at once, `fok` all at once or nothing, `aon` all or nothing: what cannot
+    be filled whole rests whole, and meets only orders that fill it.
+    """
 
     NONE = "none"
     IOC = "ioc"
     FOK = "fok"
+    AON = "aon"
 
 
 class SelfTradeMode(StrEnum):
-    """What happens when an order would meet an order of the same owner."""
+    """What happens when an order would meet an order of the same owner.
+
+    `decrement` takes the smaller quantity from both, without a trade.
+    """
 
     OFF = "off"
     CANCEL_NEWEST = "cancel_newest"
     CANCEL_OLDEST = "cancel_oldest"
+    CANCEL_BOTH = "cancel_both"
+    DECREMENT = "decrement"
+
+
+class Phase(StrEnum):
+    """What may be done in the book of an instrument.
+
+    `continuous` matches, `call` collects without matching, `auction` waits for the result of a call, `suspended` takes
+    cancellations only. A halt is a call phase.
+    """
+
+    CONTINUOUS = "continuous"
+    CALL = "call"
+    AUCTION = "auction"
+    SUSPENDED = "suspended"
 
 
 class CancelReason(StrEnum):
@@ -47,6 +70,16 @@ class CancelReason(StrEnum):
     MATCH_LIMIT = "match_limit"
     EXPIRED = "expired"
     GATE_CLOSED = "gate_closed"
+    AON_UNFILLABLE = "aon_unfillable"
+    MINIMUM_UNFILLABLE = "minimum_unfillable"
+    EXECUTION_BAND = "execution_band"
+    AMENDED = "amended"
+    MASS_CANCELLATION = "mass_cancellation"
+    MARKET_SUSPENDED = "market_suspended"
+    AUCTION_FAILED = "auction_failed"
+    PRODUCT_ENDED = "product_ended"
+    DEFAULT = "default"
+    MANDATE_ENDED = "mandate_ended"
 
 
 class MarketRefusal(StrEnum):
@@ -83,6 +116,49 @@ class MarketRefusal(StrEnum):
     EXPIRY_AFTER_GATE = "expiry_after_gate"
     CAPABILITY_EXCEEDED = "capability_exceeded"
     CREDIT_EXCEEDED = "credit_exceeded"
+    ZONE_UNKNOWN = "zone_unknown"
+    LINE_UNKNOWN = "line_unknown"
+    SUSPENDED = "suspended"
+    MINIMUM_ABOVE_QUANTITY = "minimum_above_quantity"
+    PRICE_OUT_OF_COLLAR = "price_out_of_collar"
+    RESTRICTION_NOT_IN_CALL = "restriction_not_in_call"
+    NOTHING_CHANGED = "nothing_changed"
+
+
+@value
+class Line:
+    """A connection between two zones; what crosses it counts per settlement interval. Lines close no ring."""
+
+    line: Id
+    from_zone: Id
+    to_zone: Id
+
+
+@value
+class NetworkRules:
+    """The zones beside the market's home zone, and the lines between them (a tree: one way between any two)."""
+
+    zones: tuple[Id, ...]
+    lines: tuple[Line, ...]
+
+
+@value
+class TradingRules:
+    """What continuous trading may do beside the plain rules; 0 turns a band off.
+
+    Instruments of `durations_min` are listed beside those of the settlement interval. The reference price is the
+    instrument's last trade, before the first one `reference_price_nano_per_kwh`. A limit further than `collar` from it
+    on the dear side is refused; a match further than `execution_band` ends the order; a match further than `halt_band`
+    halts the book for `halt_min` and ends the halt in a call auction (domain rules §1.1 rule 10).
+    """
+
+    durations_min: tuple[Minutes, ...]
+    reference_price_nano_per_kwh: PriceNanoPerKwh
+    collar_nano_per_kwh: Count
+    execution_band_nano_per_kwh: Count
+    halt_band_nano_per_kwh: Count
+    halt_min: Count
+    manifest_error_min: Count
 
 
 @value
@@ -109,6 +185,23 @@ class RuleSet:
     points_per_kwh: PointsPerKwh
     book_delivery_mode: DeliveryMode
     approval_deadline_min: Count
+    trading: TradingRules | None = None
+    network: NetworkRules | None = None
+
+
+@value
+class OrderTerms:
+    """What few orders say about themselves.
+
+    At least `minimum_wh` is traded at once or nothing is. `product` is the registered energy product that is sold,
+    `rebid_of` the order or contract that this one offers again, `mandate` and `forecast` whose wish issued it.
+    """
+
+    minimum_wh: EnergyWh = 0
+    product: Id | None = None
+    rebid_of: Id | None = None
+    mandate: Id | None = None
+    forecast: Id | None = None
 
 
 @event
@@ -131,6 +224,7 @@ class SessionOpened:
     intervals: Count
     interval_min: Minutes
     rules_version: Count
+    session: Id | None = None
 
 
 @event
@@ -153,6 +247,7 @@ class CapabilityRecorded:
     party: Id
     injection_w: PowerW
     resources: tuple[Id, ...]
+    zone: Id | None = None
 
 
 @event
@@ -181,6 +276,8 @@ class OrderAccepted:
     limit_price_nano_per_kwh: PriceNanoPerKwh
     restriction: Restriction
     expires_at: TimeUs | None
+    zone: Id | None = None
+    terms: OrderTerms | None = None
 
 
 @event

@@ -87,7 +87,7 @@ async def test_positions_are_those_of_the_contracts(slates: PostgresViews) -> No
             for o in market.state.orders.values()
             if (o.connection, o.delivery_start_at, o.buys) == (connection, start, False)
         )
-        assert market.state.instruments[start].used_wh.get(connection, 0) == sold + resting - bought
+        assert market.state.slots[start].used_wh.get(connection, 0) == sold + resting - bought
 
 
 async def test_every_question_has_an_answer(slates: PostgresViews) -> None:

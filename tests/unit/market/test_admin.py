@@ -119,14 +119,15 @@ def test_the_newest_rules_that_have_begun_hold() -> None:
     market.when(AdoptRuleSet(END + 4 * QUARTER, rules(lot_wh=300)), OPERATOR)
     opened = market.when(OpenSession(END, 4), OPERATOR) + market.when(OpenSession(END + 4 * QUARTER, 8), OPERATOR)
     assert [f.rules_version for f in opened] == [1, 3]
-    assert market.state.instruments[END + 8 * QUARTER].rules.lot_wh == 300
-    assert market.state.instruments[NOON].rules.lot_wh == 100
+    assert market.state.instruments[END + 8 * QUARTER, 15].rules.lot_wh == 300
+    assert market.state.instruments[NOON, 15].rules.lot_wh == 100
 
 
 def test_a_session_lists_consecutive_intervals() -> None:
     market = open_market()
-    assert market.when(OpenSession(END, 96), OPERATOR) == [SessionOpened(MARKET, "z", END, 96, 15, 1)]
-    assert sorted(market.state.instruments) == list(range(NOON, END + 96 * QUARTER, QUARTER))
+    (opened,) = market.when(OpenSession(END, 96), OPERATOR)
+    assert opened == SessionOpened(MARKET, "z", END, 96, 15, 1, opened.session)
+    assert sorted(market.state.instruments) == [(start, 15) for start in range(NOON, END + 96 * QUARTER, QUARTER)]
 
 
 @pytest.mark.parametrize(
@@ -162,14 +163,15 @@ def test_a_session_lies_under_one_rules_version() -> None:
 def test_an_hourly_market_has_an_hourly_grid() -> None:
     market = unopened().given(RuleSetAdopted(MARKET, 1, 0, rules(interval_min=60)))
     assert reasons(market.when(OpenSession(NOON + QUARTER, 1), OPERATOR)) == [R.SESSION_OFF_GRID]
-    assert market.when(OpenSession(NOON, 2), OPERATOR) == [SessionOpened(MARKET, "z", NOON, 2, 60, 1)]
+    (opened,) = market.when(OpenSession(NOON, 2), OPERATOR)
+    assert opened == SessionOpened(MARKET, "z", NOON, 2, 60, 1, opened.session)
 
 
 FROM_POLICIES: tuple[tuple[Any, Any], ...] = (
     (AdmitParticipant("ann"), ParticipantAdmitted(MARKET, "ann")),
     (
         RecordCapability("cp", "ann", 5000, ("pv",), "z"),
-        CapabilityRecorded(MARKET, "cp", "ann", 5000, ("pv",)),
+        CapabilityRecorded(MARKET, "cp", "ann", 5000, ("pv",), "z"),
     ),
     (RecordCredit(OPERATOR, "ann", "EUR", 7), CreditRecorded(MARKET, "ann", "EUR", 7)),
     (SettleDelivery(NOW - QUARTER, NOW), DeliverySettled(MARKET, NOW - QUARTER, NOW)),

@@ -126,9 +126,9 @@ def test_capability_is_injection_times_interval(injection_w: int, interval_min: 
         SessionOpened(MARKET, "z", NOON, 1, interval_min, 1),
         *joined("bob", injection_w),
     )
-    refused = submit(market, sell("bob", (limit_wh + 1) / 1000, 11))[0]
+    refused = submit(market, sell("bob", (limit_wh + 1) / 1000, 11, duration_min=interval_min))[0]
     assert (refused.limit, refused.found) == (limit_wh, limit_wh + 1)
-    assert accepted(market, sell("bob", limit_wh / 1000, 11))
+    assert accepted(market, sell("bob", limit_wh / 1000, 11, duration_min=interval_min))
 
 
 def test_a_smaller_allotment_cancels_nothing_but_admits_nothing_new() -> None:

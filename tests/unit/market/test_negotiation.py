@@ -56,8 +56,8 @@ def exposures(market: Scenario) -> dict[str, int]:
 
 
 def used(market: Scenario, connection: str) -> list[int]:
-    instruments = market.state.instruments
-    return [instruments[start].used_wh.get(connection, 0) for start in sorted(instruments)]
+    slots = market.state.slots
+    return [slots[start].used_wh.get(connection, 0) for start in sorted(slots)]
 
 
 def proposed(proposer: str = "bob") -> tuple[Scenario, str]:

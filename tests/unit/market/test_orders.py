@@ -254,7 +254,7 @@ def test_a_book_of_many_cancelled_orders_stays_small() -> None:
     submit(market, sell("bob", 1, 11))
     for _ in range(300):
         market.when(CancelOrder(submit(market, sell("bob", 1, 11))[0].order), "bob")
-    asks = market.state.instruments[NOON].book.asks
+    asks = market.state.instruments[NOON, 15].book.asks
     assert len(asks.orders) == len(asks.keys) == 1 + asks.dead < 100
     assert trades(submit(market, buy("ann", 2, 12))) == [("ann", "bob", 1, 11)]
 

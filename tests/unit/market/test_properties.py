@@ -61,13 +61,13 @@ class Watched(Scenario):
 
     def _evolve(self, body: Any) -> None:
         before = {p: a.exposure_pico for p, a in self.state.accounts.items()}
-        used = {s: dict(i.used_wh) for s, i in self.state.instruments.items()}
+        used = {s: dict(slot.used_wh) for s, slot in self.state.slots.items()}
         super()._evolve(body)
         for party, account in self.state.accounts.items():
             assert account.exposure_pico >= 0
             assert account.exposure_pico <= max(account.limit_micro * 10**6, before.get(party, 0))
-        for start, instrument in self.state.instruments.items():
-            for connection, now_used in instrument.used_wh.items():
+        for start, slot in self.state.slots.items():
+            for connection, now_used in slot.used_wh.items():
                 limit = self.state.connections[connection].injection_w * 15 // 60
                 assert now_used <= max(limit, used.get(start, {}).get(connection, 0))
 
@@ -75,7 +75,7 @@ class Watched(Scenario):
 class Trading(RuleBasedStateMachine):
     """Product and oracle side by side."""
 
-    @initialize(mode=st.sampled_from(list(SelfTradeMode)))
+    @initialize(mode=st.sampled_from(list(SelfTradeMode)[:3]))
     def opens(self, mode: SelfTradeMode) -> None:
         held = rules(
             lot_wh=100,
@@ -271,13 +271,13 @@ class Trading(RuleBasedStateMachine):
     @invariant()
     def books_and_sums_are_those_of_the_oracle(self) -> None:
         state: Market = self.market.state
-        assert set(state.instruments) == set(STARTS) - self.naive.forgotten
-        for start, instrument in state.instruments.items():
+        assert set(state.instruments) == {(s, 15) for s in STARTS} - {(s, 15) for s in self.naive.forgotten}
+        for (start, _), instrument in state.instruments.items():
             resting = {(self.names[o.order], o.rest_wh) for o in instrument.book.in_order_of_acceptance()}
             assert resting == {(o.number, o.rest) for o in self.naive.books[start].orders}
             assert instrument.book.resting == len(resting)
             for connection in CONNECTIONS:
-                used = instrument.used_wh.get(connection, 0)
+                used = state.slots[start].used_wh.get(connection, 0)
                 assert used == self.naive.used(connection, start)
         for party in PARTIES:
             assert state.accounts[party].exposure_pico == self.naive.exposure(party)
@@ -344,7 +344,7 @@ def test_a_long_day(seed: int) -> None:
     """Deeper than the shrinking machine goes: 600 steps, most of them lawful bids, over the closing of all gates."""
     draw = random.Random(seed)
     day = Trading()
-    day.opens(draw.choice(list(SelfTradeMode)))
+    day.opens(draw.choice(list(SelfTradeMode)[:3]))
     for _ in range(600):
         match draw.choices(("bid", "cancel", "propose", "approve", "wait", "administer"), (70, 12, 5, 5, 6, 4))[0]:
             case "bid":

@@ -64,7 +64,7 @@ def test_a_closed_book_is_written_out_in_slices(resting: int, slices: list[int])
     assert {(s.delivery_start_at, s.reason) for s in written} == {(NOON, CancelReason.GATE_CLOSED)}
     assert shown(market) == ([], [])
     assert market.state.accounts["ann"].exposure_pico == 0
-    assert market.state.instruments[NOON].used_wh == {"bob-cp": 0}
+    assert market.state.slots[NOON].used_wh == {"bob-cp": 0}
     assert decider.due(market.state) == GATE + QUARTER
 
 
@@ -200,7 +200,7 @@ def test_settled_deliveries_leave_nothing_behind() -> None:
     settled = market.when(SettleDelivery(NOON, NOON + 2 * QUARTER), POLICY)
     assert settled == [DeliverySettled(MARKET, NOON, NOON + 2 * QUARTER)]
     assert market.state.accounts["ann"].exposure_pico == 2 * KWH * 110_000_000
-    assert sorted(market.state.instruments) == [NOON + 2 * QUARTER, NOON + 3 * QUARTER]
+    assert sorted(market.state.instruments) == [(NOON + 2 * QUARTER, 15), (NOON + 3 * QUARTER, 15)]
     assert market.state.orders == {}
     assert [len(instrument.ended) for instrument in market.state.instruments.values()] == [2, 2]
     assert len(market.state.negotiations) == 1
@@ -208,7 +208,7 @@ def test_settled_deliveries_leave_nothing_behind() -> None:
     market.when(SettleDelivery(NOON, NOON + 4 * QUARTER), POLICY)
     state = market.state
     assert (state.orders, state.instruments, state.negotiations, state.sessions) == ({}, {}, {}, [])
-    assert (state.timers, state.closing) == ([], {})
+    assert (state.timers, state.slots) == ([], {})
     assert {a.exposure_pico for a in state.accounts.values()} == {0}
     assert decider.due(state) is None
 
@@ -241,6 +241,6 @@ def test_a_book_that_waits_for_its_slices_outlives_its_settlement() -> None:
         [GateClosed],
     )
     assert [type(f) for f in rest] == [*first_book, *second_book, *third_book]
-    assert sorted(market.state.instruments) == [NOON + 2 * QUARTER, NOON + 3 * QUARTER]
+    assert sorted(market.state.instruments) == [(NOON + 2 * QUARTER, 15), (NOON + 3 * QUARTER, 15)]
     assert market.state.orders == {}
     assert market.state.accounts["bob"].exposure_pico == 0

@@ -88,6 +88,7 @@ def order(
     restriction: Restriction = Restriction.NONE,
     start: int = NOON,
     expires_at: int | None = None,
+    **more: Any,
 ) -> SubmitOrder:
     """An order in kWh and cents per kWh (both exact in Wh and in tenths of a cent)."""
     return SubmitOrder(
@@ -99,6 +100,7 @@ def order(
         round(cents * 10) * CENT // 10,
         restriction,
         expires_at,
+        **more,
     )
 
 
@@ -125,7 +127,7 @@ def submit(market: Scenario, wish: SubmitOrder) -> list[Any]:
 
 def shown(market: Scenario, start: int = NOON) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
     """Bids and asks of a book, best first: (party, Wh, nano per kWh)."""
-    book = market.state.instruments[start].book
+    book = market.state.instruments[start, 15].book
     return (
         [(o.party, o.rest_wh, o.limit_price_nano_per_kwh) for o in book.crossing(False, -(10**15), market.at)],
         [(o.party, o.rest_wh, o.limit_price_nano_per_kwh) for o in book.crossing(True, 10**15, market.at)],

@@ -5,14 +5,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 import pytest
 
 from infra import schemas as published
 from infra.schemas import (
-    PUBLISHED,
     BreakingChange,
     Entry,
     breaking,
@@ -99,7 +97,7 @@ BREAKING = [
     ("inside a union", retype("expires_at", to=["null", "double"]), "expires_at: long became double"),
     ("another branch", retype("expires_at", to=["null", "long", "string"]), "branches of its union"),
     ("array to item", retype("party", to={"type": "array", "items": "string"}), "string became array"),
-    ("symbol removed", symbols("restriction", change=lambda s: s.pop()), "fok is gone"),
+    ("symbol removed", symbols("restriction", change=lambda s: s.pop()), "aon is gone"),
     ("symbol renamed", symbols("restriction", change=lambda s: s.__setitem__(1, "iok")), "ioc is gone"),
     ("symbols reordered", symbols("restriction", change=list.reverse), "symbols stand in another order"),
     (
@@ -190,7 +188,9 @@ def test_entries_that_are_written_too_early_are_found() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(copytree(PUBLISHED, tmp_path / "published"))
+    """Today's schemas, published for the first time."""
+    publish(tmp_path / "published", 1)
+    return tmp_path / "published"
 
 
 def schema_file(folder: Path, name: str) -> Path:

@@ -1,0 +1,78 @@
+"""Zones and the lines between them (domain rules §10, "Lines"): which way energy goes from one zone to another.
+
+Lines close no ring, so there is one way between two zones, and what crosses each line of it is a matter of counting.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from domain.market.capability import Slot
+from domain.market.refusal import Refusal
+from schemas.market.events import Line, MarketRefusal, RuleSet
+
+Path = tuple[tuple[str, int], ...]
+"""The lines of a way in order, each with +1 where it is gone from its first zone to its second, else −1."""
+
+MAX_ZONES: Final = 64
+
+
+def zones_of(rules: RuleSet) -> tuple[str, ...]:
+    """Every zone of a market, its home zone first."""
+    return (rules.zone, *rules.network.zones) if rules.network else (rules.zone,)
+
+
+def refuse_network(rules: RuleSet) -> Refusal | None:
+    """Zones named twice, more than `MAX_ZONES`, a line to nowhere, named twice, or one that closes a ring."""
+    if rules.network is None:
+        return None
+    zones, lines = zones_of(rules), rules.network.lines
+    names = {line.line for line in lines}
+    if len(zones) > MAX_ZONES or len(set(zones)) != len(zones) or len(names) != len(lines):
+        return Refusal(MarketRefusal.INVALID_RULES, MAX_ZONES, len(zones))
+    islands = {zone: zone for zone in zones}
+    for number, line in enumerate(lines):
+        if line.from_zone not in islands or line.to_zone not in islands:
+            return Refusal(MarketRefusal.INVALID_RULES, 0, number)
+        one, other = islands[line.from_zone], islands[line.to_zone]
+        if one == other:
+            return Refusal(MarketRefusal.INVALID_RULES, 0, number)
+        islands = {zone: one if island == other else island for zone, island in islands.items()}
+    return None
+
+
+def paths_of(rules: RuleSet) -> Mapping[tuple[str, str], Path]:
+    """The way from each zone to each other one that it is connected to; of a zone to itself there is none."""
+    lines: tuple[Line, ...] = rules.network.lines if rules.network else ()
+    ways: dict[str, list[tuple[str, str, int]]] = {zone: [] for zone in zones_of(rules)}
+    for line in lines:
+        ways[line.from_zone].append((line.to_zone, line.line, 1))
+        ways[line.to_zone].append((line.from_zone, line.line, -1))
+    found: dict[tuple[str, str], Path] = {}
+    for first in ways:
+        open_: list[tuple[str, Path]] = [(first, ())]
+        while open_:
+            zone, path = open_.pop()
+            for onward, line_id, sign in ways[zone]:
+                if onward != first and (first, onward) not in found:
+                    found[first, onward] = (*path, (line_id, sign))
+                    open_.append((onward, found[first, onward]))
+    return found
+
+
+def room_wh(slots: Iterable[Slot], path: Path) -> int:
+    """How much more can go this way in every settlement interval: published capacity less what crosses net already."""
+    room: int | None = None
+    for slot in slots:
+        for line, sign in path:
+            forward, backward = slot.capacity_wh.get(line, (0, 0))
+            flow = slot.flow_wh.get(line, 0)
+            left = forward - flow if sign > 0 else backward + flow
+            room = left if room is None else min(room, left)
+    return max(room or 0, 0)
+
+
+def flow(slots: Iterable[Slot], path: Path, energy_wh: int) -> None:
+    """So much more goes this way in every settlement interval; < 0 gives it back."""
+    for slot in slots:
+        for line, sign in path:
+            slot.flow_wh[line] = slot.flow_wh.get(line, 0) + sign * energy_wh

@@ -1,0 +1,43 @@
+"""The streams of a market: each is a module with its wishes, its facts, and what time does to it.
+
+A stream's module has `OUTCOMES` (its wishes with the facts that answer them), `decide(state, command, now)`, `FACTS`
+(the facts that it applies), `apply(state, fact)` and `TIMED` (its kinds of timers). Each wish, fact and kind belongs to
+exactly one stream; a new stream is a line in `STREAMS`. Orders have no module here: every order passes through
+`decider` and `evolution` directly.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from domain.market import administration, gates, negotiation
+from domain.market.state import Market
+from domain.market.timers import Timed
+from schemas.envelope import Command, Moment
+
+Decide = Callable[[Market, Command[Any], Moment], list[Any]]
+Apply = Callable[[Market, Any], None]
+
+
+class Stream(NamedTuple):
+    """What the market knows of a stream."""
+
+    outcomes: Mapping[type, tuple[type, ...]]
+    decide: Decide
+    facts: tuple[type, ...]
+    apply: Apply
+    timed: Mapping[int, Timed]
+
+
+STREAMS: Final[tuple[Stream, ...]] = (
+    Stream(
+        administration.OUTCOMES, administration.decide, administration.FACTS, administration.apply, administration.TIMED
+    ),
+    Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
+)
+
+DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}
+APPLIES: Final[dict[type, Apply]] = {fact: stream.apply for stream in STREAMS for fact in stream.facts}
+TIMED: Final[dict[int, Timed]] = {
+    **gates.TIMED,
+    **{kind: timed for stream in STREAMS for kind, timed in stream.timed.items()},
+}
