@@ -32,9 +32,14 @@ _LENGTHS: Final = tuple(f"\0\0\0{chr(n)}" for n in range(_SHORT))
 
 def derived_id(*parts: str | int) -> str:
     """A 128-bit id (32 hex digits) from the parts; the same parts give the same id for ever."""
-    hashed = _UNBORN.copy()
-    hashed.update(b"".join([_part(part) for part in parts]))
-    return hashed.hexdigest()
+    return birthplace_of(*parts).hexdigest()
+
+
+def birthplace_of(*parts: str | int) -> blake2b:
+    """The birthplace of ids that no command gives birth to: of what they are about."""
+    place = _UNBORN.copy()
+    place.update(b"".join([_part(part) for part in parts]))
+    return place
 
 
 def birthplace(family: str, command: Command[Any]) -> blake2b:

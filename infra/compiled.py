@@ -48,6 +48,7 @@ MODULES: Final = (
     "domain.market.exposure",
     "domain.market.gates",
     "domain.market.matching",
+    "domain.market.network",
     "domain.market.refusal",
     "domain.market.state",
     "domain.market.timers",

@@ -9,7 +9,7 @@ from typing import Any, Final, assert_never
 
 from domain.identity import born_id
 from domain.market.evolution import forget_when_written_out
-from domain.market.network import refuse_network, zones_of
+from domain.market.network import paths_of, refuse_network, zones_of
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, MAX_INTERVALS, Connection, Instrument, Market, RulesVersion, Session, starts
 from domain.market.timers import GATE, Timed
@@ -250,6 +250,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
     rules = next(v.rules for v in state.rules if v.version == fact.rules_version)
     duration_min = fact.interval_min
     listed = starts(fact.first_start_at, duration_min, fact.intervals)
+    paths = paths_of(rules) or None
     state.sessions.append(Session(listed.start, listed.stop, duration_min))
     for start in listed:
         opens_at = start - rules.opening_lead_min * MINUTE_US
@@ -258,7 +259,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
         slots = tuple(state.slot(slot) for slot in touched)
         for slot in slots:
             slot.books += 1
-        instrument = Instrument(start, duration_min, fact.rules_version, rules, opens_at, gate_at, slots)
+        instrument = Instrument(start, duration_min, fact.rules_version, rules, opens_at, gate_at, slots, paths)
         state.instruments[instrument.key] = instrument
         heappush(state.timers, (gate_at, GATE, start, str(duration_min)))
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from schemas.columns import repeated, repeated_of
 from schemas.market.events import OrderTerms
 
+_ANY_PRICE: Final = 2**63
 _DEAD_BEFORE_REBUILD: Final = 32
 """So many filled or cancelled orders may stand in a side beyond the open ones before it is written anew."""
 
@@ -111,6 +112,15 @@ class Book:
         if not rest_wh:
             self.resting -= 1
             (self.bids if order.buys else self.asks).drop_dead()
+
+    def crossed(self, now_at: int) -> list[Order]:
+        """Both sides as far as their prices cross each other, best first; empty where nobody waits to meet."""
+        bid = next(self.crossing(False, -_ANY_PRICE, now_at), None)
+        ask = next(self.crossing(True, _ANY_PRICE, now_at), None)
+        if bid is None or ask is None or bid.key < -ask.key:
+            return []
+        bids = self.crossing(False, ask.limit_price_nano_per_kwh, now_at)
+        return [*bids, *self.crossing(True, bid.limit_price_nano_per_kwh, now_at)]
 
     def in_order_of_acceptance(self) -> list[Order]:
         """Every open order; sorts the whole book, for the closing only."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from domain.market import deadlines, evolution, trading, validation
+from domain.market.amending import ENTERING
 from domain.market.refusal import refused
 from domain.market.state import Market
 from domain.market.streams import APPLIES, DECIDES, STREAMS
@@ -14,10 +15,11 @@ from schemas.envelope import Command, Moment, Recorded
 from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
     CommandRefused,
-    ContractConcluded,
     GateClosed,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
+    OrderReduced,
     OrdersCancelled,
     TradeMade,
 )
@@ -25,12 +27,20 @@ from schemas.market.events import (
 LOGIC = 2
 
 OUTCOMES: Mapping[type, tuple[type, ...]] = {
-    SubmitOrder: (OrderAccepted, TradeMade, ContractConcluded, OrderCancelled, CommandRefused),
+    SubmitOrder: (OrderAccepted, *ENTERING, CommandRefused),
     CancelOrder: (OrderCancelled, CommandRefused),
     **{wish: facts for stream in STREAMS for wish, facts in stream.outcomes.items()},
 }
 
-_BOOK: Final = (OrderAccepted, TradeMade, OrderCancelled, OrdersCancelled, GateClosed)
+_BOOK: Final = (
+    OrderAccepted,
+    TradeMade,
+    OrderCancelled,
+    OrdersCancelled,
+    OrderReduced,
+    OrderAmended,
+    GateClosed,
+)
 
 
 def initial(key: str) -> Market:

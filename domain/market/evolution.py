@@ -1,25 +1,30 @@
 """Orders and books after a fact. Nothing is judged here, and every fact that was ever recorded is understood."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from heapq import heappush
 from typing import Final, assert_never
 
 from domain.market.book import Order
-from domain.market.capability import use
+from domain.market.capability import Slot, use
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.network import flow
 from domain.market.state import Instrument, Market
-from domain.market.timers import AT_ONCE, CLOSING, EXPIRY
+from domain.market.timers import AT_ONCE, CLOSING, EXPIRY, UNCROSSING
 from schemas.market.events import (
     GateClosed,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
+    OrderReduced,
     OrdersCancelled,
+    Phase,
     Restriction,
     TradeMade,
 )
 from schemas.values import Side
 
-Fact = OrderAccepted | TradeMade | OrderCancelled | OrdersCancelled | GateClosed
+Fact = OrderAccepted | TradeMade | OrderCancelled | OrdersCancelled | OrderReduced | OrderAmended | GateClosed
 
 _BUY: Final = Side.BUY  # an enum finds its members by name, every time
 _AON: Final = Restriction.AON
@@ -34,10 +39,16 @@ def apply(state: Market, fact: Fact) -> None:
     elif isinstance(fact, OrderCancelled):
         _cancelled(state, (fact.order,))
     elif isinstance(fact, OrdersCancelled):
-        closing = state.instruments[state.orders[fact.orders[0]].instrument]
+        instrument = state.instruments[state.orders[fact.orders[0]].instrument]
         _cancelled(state, fact.orders)
-        if closing.closed:
-            forget_when_written_out(state, closing)
+        if instrument.closed:
+            forget_when_written_out(state, instrument)
+    elif isinstance(fact, OrderReduced):
+        order = state.orders[fact.order]
+        _lessen(state, order, order.rest_wh - fact.rest_wh)
+        state.instruments[order.instrument].book.reduce(order, fact.rest_wh)
+    elif isinstance(fact, OrderAmended):
+        _amended(state, fact)
     elif isinstance(fact, GateClosed):
         _closed(state, state.instruments[fact.delivery_start_at, fact.interval_min])
     else:
@@ -84,10 +95,34 @@ def _traded(state: Market, fact: TradeMade) -> None:
     price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
     bought = quantity_wh * bought_pico_per_wh(price)
     sold = quantity_wh * sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
-    _filled(state, instrument, state.orders[fact.buy_order], quantity_wh, bought, fact.buy_rest_wh)
-    _filled(state, instrument, state.orders[fact.sell_order], quantity_wh, sold, fact.sell_rest_wh)
+    buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
+    _filled(state, instrument, buyer, quantity_wh, bought, fact.buy_rest_wh)
+    _filled(state, instrument, seller, quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
     instrument.last_price_nano_per_kwh = price
+    if instrument.paths is not None:
+        _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
+
+
+def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone: str, quantity_wh: int) -> None:
+    """What crosses a line one way makes room the other way."""
+    if buyer_zone != seller_zone:
+        assert instrument.paths is not None, "nothing crosses in one zone"
+        flow(instrument.slots, instrument.paths[seller_zone, buyer_zone], quantity_wh // len(instrument.slots))
+        look_again(state, instrument.slots)
+
+
+def look_again(state: Market, slots: Sequence[Slot]) -> None:
+    """Something may cross now that could not before: every open book that touches these intervals is looked through."""
+    touched = {slot.start_at for slot in slots}
+    for instrument in state.instruments.values():
+        if not instrument.closed and any(slot.start_at in touched for slot in instrument.slots):
+            uncross(state, instrument)
+
+
+def uncross(state: Market, instrument: Instrument) -> None:
+    """Orders of this book may have become able to trade with each other without any of them coming in."""
+    heappush(state.timers, (AT_ONCE, UNCROSSING, instrument.gate_at, name_of(instrument)))
 
 
 def _filled(
@@ -107,19 +142,52 @@ def _cancelled(state: Market, orders: Sequence[str]) -> None:
     for order_id in orders:
         order = state.orders[order_id]
         instrument = state.instruments[order.instrument]
-        state.account(order.party).exposure_pico -= order.rest_wh * order.exposure_pico_per_wh
-        if not order.buys:
-            use(instrument.slots, order.connection, -order.rest_wh // len(instrument.slots))
+        _lessen(state, order, order.rest_wh)
         instrument.book.reduce(order, 0)
         del state.orders[order_id]
         instrument.ended[order_id] = order.party
+
+
+def _lessen(state: Market, order: Order, energy_wh: int) -> None:
+    """So much less of an order is open: its credit and capability are free (< 0: more of it is)."""
+    state.account(order.party).exposure_pico -= energy_wh * order.exposure_pico_per_wh
+    if not order.buys:
+        slots = state.instruments[order.instrument].slots
+        use(slots, order.connection, -energy_wh // len(slots))
+
+
+def _amended(state: Market, fact: OrderAmended) -> None:
+    order = state.orders[fact.order]
+    instrument = state.instruments[order.instrument]
+    _lessen(state, order, order.rest_wh)
+    if fact.sequence != order.sequence:
+        # What loses its priority leaves its place; a row of a book is in the order of acceptance.
+        instrument.book.reduce(order, 0)
+        price, assumed = fact.limit_price_nano_per_kwh, instrument.rules.assumed_price_nano_per_kwh
+        order = state.orders[fact.order] = replace(
+            order,
+            sequence=fact.sequence,
+            limit_price_nano_per_kwh=price,
+            key=price if order.buys else -price,
+            rest_wh=fact.rest_wh,
+            exposure_pico_per_wh=bought_pico_per_wh(price) if order.buys else sold_pico_per_wh(price, assumed),
+        )
+        state.sequence = fact.sequence
+        instrument.book.add(order)
+    order.rest_wh = fact.rest_wh
+    _lessen(state, order, -order.rest_wh)
+    if fact.expires_at is not None and fact.expires_at != order.expires_at:
+        heappush(state.timers, (fact.expires_at, EXPIRY, order.sequence, fact.order))
+    order.expires_at = fact.expires_at
+    if order.aon and instrument.phase is Phase.CONTINUOUS:
+        uncross(state, instrument)  # a smaller one may find somebody who fills it
 
 
 def _closed(state: Market, instrument: Instrument) -> None:
     instrument.closed = True
     if instrument.book.resting:
         # Beside each other, books are written out in the order of their closing.
-        heappush(state.timers, (AT_ONCE, CLOSING, instrument.gate_at, _name(instrument)))
+        heappush(state.timers, (AT_ONCE, CLOSING, instrument.gate_at, name_of(instrument)))
 
 
 def forget_when_written_out(state: Market, instrument: Instrument) -> None:
@@ -139,5 +207,6 @@ def forget(state: Market, instrument: Instrument) -> None:
             del state.slots[slot.start_at]
 
 
-def _name(instrument: Instrument) -> str:
+def name_of(instrument: Instrument) -> str:
+    """The subject of a timer of this instrument."""
     return f"{instrument.delivery_start_at}/{instrument.duration_min}"

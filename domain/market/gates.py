@@ -87,7 +87,9 @@ def _is_written_out(state: Market, timer: Timer) -> bool:
 
 
 def _is_gone(state: Market, timer: Timer) -> bool:
-    return timer[3] not in state.orders
+    """An amended order may expire at another time."""
+    order = state.orders.get(timer[3])
+    return order is None or order.expires_at != timer[0]
 
 
 TIMED: Final = {

@@ -4,6 +4,7 @@ Lines close no ring, so there is one way between two zones, and what crosses eac
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from domain.market.capability import Slot
@@ -59,16 +60,42 @@ def paths_of(rules: RuleSet) -> Mapping[tuple[str, str], Path]:
     return found
 
 
-def room_wh(slots: Iterable[Slot], path: Path) -> int:
-    """How much more can go this way in every settlement interval: published capacity less what crosses net already."""
-    room: int | None = None
-    for slot in slots:
-        for line, sign in path:
-            forward, backward = slot.capacity_wh.get(line, (0, 0))
-            flow = slot.flow_wh.get(line, 0)
-            left = forward - flow if sign > 0 else backward + flow
-            room = left if room is None else min(room, left)
-    return max(room or 0, 0)
+@dataclass(slots=True)
+class Crossing:
+    """What can still cross the lines for one delivery, while an order walks through the book.
+
+    `paths` are those of the rules, `slots` the settlement intervals of the delivery, each a whole number of lots;
+    `planned_wh` is what the walk has sent over each line so far, per settlement interval.
+    """
+
+    paths: Mapping[tuple[str, str], Path]
+    slots: tuple[Slot, ...]
+    lot_wh: int
+    planned_wh: dict[str, int] = field(default_factory=dict)
+
+    def room_wh(self, zone: str, other: str, buys: bool) -> int:
+        """What an order in `zone` can trade with one in `other`: published capacity less what crosses net."""
+        path = self.paths.get((other, zone) if buys else (zone, other))
+        if path is None:
+            return 0
+        room = min(
+            _left_wh(slot, line, sign) - sign * self.planned_wh.get(line, 0)
+            for slot in self.slots
+            for line, sign in path
+        )
+        return max(room, 0) // self.lot_wh * self.lot_wh * len(self.slots)
+
+    def take(self, zone: str, other: str, buys: bool, energy_wh: int) -> None:
+        """So much of the delivery goes from one to the other."""
+        if zone != other:
+            for line, sign in self.paths[(other, zone) if buys else (zone, other)]:
+                self.planned_wh[line] = self.planned_wh.get(line, 0) + sign * energy_wh // len(self.slots)
+
+
+def _left_wh(slot: Slot, line: str, sign: int) -> int:
+    forward, backward = slot.capacity_wh.get(line, (0, 0))
+    flow = slot.flow_wh.get(line, 0)
+    return forward - flow if sign > 0 else backward + flow
 
 
 def flow(slots: Iterable[Slot], path: Path, energy_wh: int) -> None:

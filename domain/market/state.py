@@ -1,11 +1,14 @@
 """What is kept of one market. Everything here comes from facts, and the deliveries that are settled are gone."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from heapq import heappush
 from typing import Any, Final
 
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
 from domain.market.exposure import Account
+from domain.market.network import Path
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.market.events import ContractProposed, Phase, RuleSet
@@ -33,10 +36,10 @@ Key = tuple[int, int]
 class Instrument:
     """One delivery as it is traded; `slots` are the settlement intervals that it touches, at least one.
 
-    An order's quantity is split evenly over them, so `lot_wh` is the rules' lot for each of them. `committed_pico`
-    is what purchases and sales count per party in the credit rule until they are settled, `last_price_nano_per_kwh`
-    the reference of the bands, `ended` whose the orders were of which nothing is open any more, `contracts` what is
-    forgotten together with it (of a contract over several intervals: with the first).
+    An order's quantity is split evenly over them. `paths` are the ways between the zones (none: one zone without
+    lines), `last_price_nano_per_kwh` is the reference of the bands. `committed_pico` is what purchases and sales count
+    per party in the credit rule until they are settled, `ended` whose the orders were of which nothing is open any
+    more, `contracts` what is forgotten together with it (of a contract over several intervals: with the first).
     """
 
     delivery_start_at: int
@@ -46,6 +49,7 @@ class Instrument:
     opens_at: int
     gate_at: int
     slots: tuple[Slot, ...]
+    paths: Mapping[tuple[str, str], Path] | None
     phase: Phase = Phase.CONTINUOUS
     closed: bool = False
     settled: bool = False
@@ -54,6 +58,13 @@ class Instrument:
     committed_pico: dict[str, int] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
+
+    @property
+    def reference_price_nano_per_kwh(self) -> int:
+        """What the bands are measured from: the last trade, before the first one the rules' reference."""
+        if self.last_price_nano_per_kwh is not None or self.rules.trading is None:
+            return self.last_price_nano_per_kwh or 0
+        return self.rules.trading.reference_price_nano_per_kwh
 
     @property
     def key(self) -> Key:
@@ -94,11 +105,15 @@ class Negotiation:
     sold_pico_per_wh: int
 
 
+_PACKED: Final = ("instruments", "orders", "timers")
+
+
 @dataclass(slots=True)
 class Market:
     """State of one market. `orders` holds every open order."""
 
     market: str
+    suspended: bool = False
     versions: int = 0
     rules: list[RulesVersion] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
@@ -117,15 +132,14 @@ class Market:
         """What there are hundred thousands of is written down as columns, and named by its place there."""
         places = dict(zip(self.orders, range(len(self.orders)), strict=True))
         instruments = [_written(instrument, places) for instrument in self.instruments.values()]
-        few = (self.market, self.versions, self.rules, self.sessions, self.participants, self.connections)
-        more = (self.accounts, self.sequence, self.proposals, self.negotiations, self.slots)
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _PACKED}
         timers = list(zip(*self.timers, strict=True))
-        return (*few, *more, timers, texts(list(self.orders)), columns(self.orders.values()), instruments)
+        return plain, timers, texts(list(self.orders)), columns(self.orders.values()), instruments
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.market, self.versions, self.rules, self.sessions, self.participants, self.connections = state[:6]
-        self.accounts, self.sequence, self.proposals, self.negotiations, self.slots = state[6:11]
-        timers, packed, values, instruments = state[11:]
+        plain, timers, packed, values, instruments = state
+        for name, value in plain.items():
+            setattr(self, name, value)
         self.timers = list(zip(*timers, strict=True))
         names = texts_of(packed)
         orders = orders_of(names, values)
@@ -178,6 +192,10 @@ class Market:
                 return party, instrument
         return None
 
+    def remind(self, at: int, kind: int, number: int, subject: str) -> None:
+        """For `evolve`: a timer of this kind is due at `at`."""
+        heappush(self.timers, (at, kind, number, subject))
+
     def account(self, party: str) -> Account:
         """The party's account; for `evolve`, which may make it."""
         account = self.accounts.get(party)
@@ -194,7 +212,7 @@ def starts(first_start_at: int, interval_min: int, intervals: int) -> range:
 
 def _written(i: Instrument, places: dict[str, int]) -> tuple[Any, ...]:
     """An instrument; open orders are named by their places."""
-    few = (i.delivery_start_at, i.duration_min, i.version, i.rules, i.opens_at, i.gate_at, i.slots, i.phase)
+    few = (i.delivery_start_at, i.duration_min, i.version, i.rules, i.opens_at, i.gate_at, i.slots, i.paths, i.phase)
     more = (i.closed, i.settled, i.last_price_nano_per_kwh)
     sides = []
     for side in (i.book.bids, i.book.asks):
@@ -205,13 +223,13 @@ def _written(i: Instrument, places: dict[str, int]) -> tuple[Any, ...]:
 
 
 def _read(written: tuple[Any, ...], orders: list[Order]) -> Instrument:
-    start, duration, version, rules, opens_at, gate_at, slots, phase, closed, settled, last = written[:11]
-    committed_pico, (ended, whose), contracts, resting, sides = written[11:]
+    start, duration, version, rules, opens_at, gate_at, slots, paths, phase, closed, settled, last = written[:12]
+    committed_pico, (ended, whose), contracts, resting, sides = written[12:]
     ladders = []
     for places in sides:
         row = list(map(orders.__getitem__, places))
         ladders.append(Ladder([order.key for order in row], row))
     bids, asks = ladders
     over = dict(zip(texts_of(ended), repeated_of(whose), strict=True))
-    known = (start, duration, version, rules, opens_at, gate_at, slots, phase, closed, settled, last)
+    known = (start, duration, version, rules, opens_at, gate_at, slots, paths, phase, closed, settled, last)
     return Instrument(*known, Book(bids, asks, resting), committed_pico, over, contracts)

@@ -1,20 +1,34 @@
 """Orders: what a lawful one leads to, and taking one back."""
 
+from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any, Final
 
 from domain.identity import birthplace, born
 from domain.market.book import Order
 from domain.market.gates import cancelled
-from domain.market.matching import match
+from domain.market.matching import Bounds, match
+from domain.market.network import Crossing
 from domain.market.state import FAMILY, Instrument, Market
 from schemas.envelope import Command, Moment
 from schemas.market.commands import CancelOrder, SubmitOrder
-from schemas.market.events import CancelReason, ContractConcluded, OrderAccepted, OrderCancelled, TradeMade
-from schemas.values import Side
+from schemas.market.events import (
+    CancelReason,
+    ContractConcluded,
+    OrderAccepted,
+    OrderCancelled,
+    OrderReduced,
+    Phase,
+    Restriction,
+    TradeMade,
+    TradingHalted,
+)
+from schemas.values import MINUTE_US, DeliveryMode, Side
 
 # An enum finds its members by name, every time: what every order asks for is looked up once.
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
+_CONTINUOUS: Final = Phase.CONTINUOUS
 
 
 def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder], now: Moment) -> list[Any]:
@@ -23,8 +37,9 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
     Each trade is followed by its contract: an order in the book carries its owner's consent (domain
     rules §10). The order is born with n = 0, trades and contracts count on in turn.
     """
-    wish, rules = command.body, instrument.rules
+    wish = command.body
     ids = birthplace(FAMILY, command)
+    zone = state.connections[wish.connection].zone
     accepted = OrderAccepted(
         state.market,
         born(ids, 0),
@@ -38,43 +53,126 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
         wish.limit_price_nano_per_kwh,
         wish.restriction,
         wish.expires_at,
-        None if (zone := state.connections[wish.connection].zone) == rules.zone else zone,
+        None if zone == instrument.rules.zone else zone,
         wish.terms,
     )
+    facts: list[Any] = [accepted]
+    if instrument.phase is _CONTINUOUS:
+        minimum_wh = 0 if wish.terms is None else wish.terms.minimum_wh
+        enter(state, instrument, accepted, facts, ids, 0, now.at, minimum_wh, bounds_of(instrument, zone))
+    return facts
+
+
+def bounds_of(instrument: Instrument, zone: str) -> Bounds | None:
+    """What stops an order of this zone beside its limit; none in a market of one zone without bands."""
+    trading = instrument.rules.trading
+    if trading is None:
+        return None if instrument.paths is None else Bounds(zone, crossing=crossing_of(instrument))
+    reference = instrument.reference_price_nano_per_kwh
+    execution, halt = trading.execution_band_nano_per_kwh, trading.halt_band_nano_per_kwh
+    return Bounds(zone, reference, execution, halt, crossing_of(instrument))
+
+
+def crossing_of(instrument: Instrument) -> Crossing | None:
+    """What can cross the lines for this delivery; none in a market without."""
+    paths = instrument.paths
+    return None if paths is None else Crossing(paths, instrument.slots, instrument.rules.lot_wh)
+
+
+def as_entering(state: Market, order: Order) -> OrderAccepted:
+    """A resting order as if it came in now."""
+    start, duration_min = order.instrument
+    return OrderAccepted(
+        state.market,
+        order.order,
+        order.sequence,
+        order.party,
+        order.connection,
+        start,
+        duration_min,
+        _BUY if order.buys else _SELL,
+        order.rest_wh,
+        order.limit_price_nano_per_kwh,
+        Restriction.AON if order.aon else Restriction.NONE,
+        order.expires_at,
+        order.zone,
+        order.terms,
+    )
+
+
+def enter(
+    state: Market,
+    instrument: Instrument,
+    entering: OrderAccepted,
+    facts: list[Any],
+    ids: blake2b,
+    n: int,
+    now_at: int,
+    minimum_wh: int,
+    bounds: Bounds | None,
+) -> int:
+    """Appends what happens to an order as it enters the continuous book; returns the last n that was born."""
+    zone, buys = entering.zone or instrument.rules.zone, entering.side is _BUY
     plan = match(
         instrument.book,
-        wish.party,
-        wish.side is _BUY,
-        wish.quantity_wh,
-        wish.limit_price_nano_per_kwh,
-        wish.restriction,
-        rules.self_trade,
-        now.at,
+        entering.party,
+        buys,
+        entering.quantity_wh,
+        entering.limit_price_nano_per_kwh,
+        entering.restriction,
+        instrument.rules.self_trade,
+        now_at,
+        minimum_wh,
+        bounds,
     )
-    facts: list[Any] = [accepted]
-    rest_wh, n = wish.quantity_wh, 0
+    rest_wh = entering.quantity_wh
     for resting, quantity_wh in plan.meetings:
-        if not quantity_wh:
-            facts.append(cancelled(state, resting, CancelReason.SELF_TRADE))
+        if quantity_wh <= 0:
+            rest_wh += quantity_wh
+            facts += _prevented(state, entering, resting, -quantity_wh, rest_wh)
             continue
         rest_wh -= quantity_wh
-        trade = _trade(accepted, resting, born(ids, n + 1), quantity_wh, rest_wh)
+        zones = (resting.zone, zone) if buys else (zone, resting.zone)
+        trade = _trade(entering, resting, born(ids, n + 1), quantity_wh, rest_wh)
         n += 2
         facts.append(trade)
-        facts.append(_contract(instrument, trade, born(ids, n)))
+        facts.append(contract_of(instrument, trade, born(ids, n), *zones))
+    if plan.halted_at is not None:
+        facts.append(halted(state, instrument, plan.halted_at, now_at))
     if plan.rest_wh and plan.ending is not None:
-        facts.append(
-            OrderCancelled(
-                state.market,
-                accepted.order,
-                wish.party,
-                wish.delivery_start_at,
-                wish.side,
-                plan.rest_wh,
-                plan.ending,
-            )
-        )
-    return facts
+        facts.append(_ended(entering, plan.rest_wh, plan.ending))
+    return n
+
+
+def halted(state: Market, instrument: Instrument, price_nano_per_kwh: int, now_at: int) -> TradingHalted:
+    """The book stops before a trade at this price and collects orders for an auction, at the longest to its gate."""
+    trading = instrument.rules.trading
+    assert trading is not None, "a book without bands is not halted"
+    until_at = min(now_at + trading.halt_min * MINUTE_US, instrument.gate_at)
+    reference = instrument.reference_price_nano_per_kwh
+    start, duration_min = instrument.key
+    return TradingHalted(state.market, start, duration_min, reference, price_nano_per_kwh, until_at)
+
+
+def _prevented(
+    state: Market, entering: OrderAccepted, resting: Order, both_wh: int, rest_wh: int
+) -> Iterator[OrderCancelled | OrderReduced]:
+    """Self-trade prevention: the resting order goes (0 Wh), or `both_wh` is taken from both and the smaller goes."""
+    reason = CancelReason.SELF_TRADE
+    if both_wh in (0, resting.rest_wh):
+        yield cancelled(state, resting, reason)
+    else:
+        yield OrderReduced(state.market, resting.order, resting.party, resting.rest_wh - both_wh, reason)
+    if both_wh:
+        if rest_wh:
+            yield OrderReduced(state.market, entering.order, entering.party, rest_wh, reason)
+        else:
+            yield _ended(entering, both_wh, reason)
+
+
+def _ended(entering: OrderAccepted, rest_wh: int, reason: CancelReason) -> OrderCancelled:
+    start, side = entering.delivery_start_at, entering.side
+    return OrderCancelled(entering.market, entering.order, entering.party, start, side, rest_wh, reason)
 
 
 def cancel(state: Market, wish: CancelOrder) -> list[Any]:
@@ -123,11 +221,15 @@ def _trade(incoming: OrderAccepted, resting: Order, trade: str, quantity_wh: int
     )
 
 
-def _contract(instrument: Instrument, trade: TradeMade, contract: str) -> ContractConcluded:
+def contract_of(
+    instrument: Instrument, trade: TradeMade, contract: str, seller_zone: str, buyer_zone: str
+) -> ContractConcluded:
+    """Quantities of a contract are per settlement interval. Across zones it is firm: each zone settles its own end."""
     rules, intervals = instrument.rules, len(instrument.slots)
+    crosses = None if buyer_zone == seller_zone else buyer_zone
     return ContractConcluded(
         trade.market,
-        rules.zone,
+        seller_zone,
         rules.operator,
         contract,
         trade.trade,
@@ -141,6 +243,7 @@ def _contract(instrument: Instrument, trade: TradeMade, contract: str) -> Contra
         rules.currency,
         trade.price_nano_per_kwh,
         rules.points_per_kwh,
-        rules.book_delivery_mode,
+        rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
         instrument.version,
+        crosses,
     )

@@ -7,6 +7,7 @@ collar → expiry: in the future, not after the gate → capability → credit (
 prevention and matching come after; they refuse nothing, they cancel with a reason.
 """
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from domain.market.capability import capability_wh
@@ -15,16 +16,46 @@ from domain.market.refusal import Refusal
 from domain.market.state import Connection, Instrument, Market
 from schemas.envelope import Moment
 from schemas.market.commands import CancelOrder, SubmitOrder
-from schemas.market.events import MarketRefusal, RuleSet
+from schemas.market.events import MarketRefusal, Phase, Restriction, RuleSet
 from schemas.values import INT64_MAX, Side
 
-_SELL: Final = Side.SELL  # an enum finds its members by name, every time
+# An enum finds its members by name, every time.
+_SELL: Final = Side.SELL
+_CONTINUOUS: Final = Phase.CONTINUOUS
 
 
-def refuse_order(  # noqa: PLR0911  (one rule after the other, in the order of the checks)
-    state: Market, instrument: Instrument | None, wish: SubmitOrder, actor: str, now: Moment
+@dataclass(slots=True)
+class SpokenFor:
+    """What orders that are not accepted yet take already: capability by connection and settlement interval, credit."""
+
+    used_wh: dict[tuple[str, int], int] = field(default_factory=dict)
+    exposure_pico: int = 0
+
+    def take(self, instrument: Instrument, wish: SubmitOrder) -> None:
+        """An order that is accepted together with the next ones."""
+        price = wish.limit_price_nano_per_kwh
+        if wish.side is not _SELL:
+            self.exposure_pico += wish.quantity_wh * bought_pico_per_wh(price)
+            return
+        assumed = instrument.rules.assumed_price_nano_per_kwh
+        self.exposure_pico += wish.quantity_wh * sold_pico_per_wh(price, assumed)
+        for slot in instrument.slots:
+            place = wish.connection, slot.start_at
+            self.used_wh[place] = self.used_wh.get(place, 0) + wish.quantity_wh // len(instrument.slots)
+
+
+def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the order of the checks)
+    state: Market,
+    instrument: Instrument | None,
+    wish: SubmitOrder,
+    actor: str,
+    now: Moment,
+    spoken: SpokenFor | None = None,
 ) -> Refusal | None:
-    """The first broken rule of an order for this instrument (none: there is no such one)."""
+    """The first broken rule of an order for this instrument (none: there is no such one).
+
+    `spoken` is what the orders before it in the same wish take of capability and credit.
+    """
     party, at = wish.party, now.at
     if not state.rules:
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
@@ -36,6 +67,8 @@ def refuse_order(  # noqa: PLR0911  (one rule after the other, in the order of t
         return Refusal(MarketRefusal.NOT_OPEN, instrument.opens_at, at)
     if instrument.closed or at >= instrument.gate_at:
         return Refusal(MarketRefusal.GATE_CLOSED, instrument.gate_at, at)
+    if (state.suspended or instrument.phase is not _CONTINUOUS) and (broken := _phase(state, instrument, wish)):
+        return broken
     if party not in state.participants:
         return Refusal(MarketRefusal.PARTICIPANT_UNKNOWN)
     connection = state.connections.get(wish.connection)
@@ -47,7 +80,11 @@ def refuse_order(  # noqa: PLR0911  (one rule after the other, in the order of t
     rules, quantity_wh, price = instrument.rules, wish.quantity_wh, wish.limit_price_nano_per_kwh
     if (broken := refuse_quantity(rules, quantity_wh, len(instrument.slots))) is not None:
         return broken
+    if wish.terms is not None and (broken := _minimum(instrument, wish)) is not None:
+        return broken
     if (broken := refuse_price(rules, price)) is not None:
+        return broken
+    if rules.trading is not None and (broken := refuse_collar(instrument, not sells, price)) is not None:
         return broken
     expires_at = wish.expires_at
     if expires_at is not None:
@@ -55,11 +92,46 @@ def refuse_order(  # noqa: PLR0911  (one rule after the other, in the order of t
             return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, at, expires_at)
         if expires_at > instrument.gate_at:
             return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
-    if not sells:
-        return refuse_credit(state, party, quantity_wh * bought_pico_per_wh(price))
-    if (broken := refuse_capability(connection, instrument, wish.connection, quantity_wh)) is not None:
-        return broken
-    return refuse_credit(state, party, quantity_wh * sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh))
+    if sells:
+        if (broken := refuse_capability(connection, instrument, wish.connection, quantity_wh, spoken)) is not None:
+            return broken
+        needed_pico = quantity_wh * sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
+    else:
+        needed_pico = quantity_wh * bought_pico_per_wh(price)
+    return refuse_credit(state, party, needed_pico if spoken is None else needed_pico + spoken.exposure_pico)
+
+
+def _phase(state: Market, instrument: Instrument, wish: SubmitOrder) -> Refusal | None:
+    if state.suspended or instrument.phase is Phase.SUSPENDED:
+        return Refusal(MarketRefusal.SUSPENDED)
+    if instrument.phase is Phase.AUCTION:
+        return Refusal(MarketRefusal.AUCTION_UNDERWAY)
+    minimum_wh = 0 if wish.terms is None else wish.terms.minimum_wh
+    if wish.restriction is not Restriction.NONE or minimum_wh:
+        return Refusal(MarketRefusal.RESTRICTION_NOT_IN_CALL, 0, minimum_wh)
+    return None
+
+
+def _minimum(instrument: Instrument, wish: SubmitOrder) -> Refusal | None:
+    assert wish.terms is not None, "asked for terms only"
+    minimum_wh, lot_wh = wish.terms.minimum_wh, instrument.rules.lot_wh * len(instrument.slots)
+    if minimum_wh % lot_wh:
+        return Refusal(MarketRefusal.QUANTITY_OFF_LOT, lot_wh, minimum_wh)
+    if minimum_wh > wish.quantity_wh:
+        return Refusal(MarketRefusal.MINIMUM_ABOVE_QUANTITY, wish.quantity_wh, minimum_wh)
+    return None
+
+
+def refuse_collar(instrument: Instrument, buys: bool, price_nano_per_kwh: int) -> Refusal | None:
+    """A limit too far from the reference, on the side where it would be dear: probably a slip."""
+    trading = instrument.rules.trading
+    if trading is None or not trading.collar_nano_per_kwh:
+        return None
+    reference, collar = instrument.reference_price_nano_per_kwh, trading.collar_nano_per_kwh
+    limit = reference + collar if buys else reference - collar
+    if (price_nano_per_kwh > limit) if buys else (price_nano_per_kwh < limit):
+        return Refusal(MarketRefusal.PRICE_OUT_OF_COLLAR, limit, price_nano_per_kwh)
+    return None
 
 
 def refuse_quantity(rules: RuleSet, quantity_wh: int, intervals: int = 1) -> Refusal | None:
@@ -88,12 +160,16 @@ def refuse_price(rules: RuleSet, price_nano_per_kwh: int) -> Refusal | None:
     return None
 
 
-def refuse_capability(held: Connection, instrument: Instrument, connection: str, quantity_wh: int) -> Refusal | None:
+def refuse_capability(
+    held: Connection, instrument: Instrument, connection: str, quantity_wh: int, spoken: SpokenFor | None = None
+) -> Refusal | None:
     """More sold than the connection can inject, in the first settlement interval where it is so."""
     limit, slots = capability_wh(held.injection_w, instrument.rules.interval_min), instrument.slots
     each_wh = quantity_wh if len(slots) == 1 else quantity_wh // len(slots)
     for slot in slots:
         found = slot.used_wh.get(connection, 0) + each_wh
+        if spoken is not None:
+            found += spoken.used_wh.get((connection, slot.start_at), 0)
         if found > limit:
             return Refusal(MarketRefusal.CAPABILITY_EXCEEDED, limit, found)
     return None
@@ -111,13 +187,23 @@ def refuse_credit(state: Market, party: str, needed_pico: int) -> Refusal | None
 
 def refuse_cancellation(state: Market, wish: CancelOrder, actor: str, now: Moment) -> Refusal | None:
     """The first broken rule of a cancellation: the owner's, before the gate, of something still open."""
+    broken = refuse_standing(state, wish.order, actor, now)
+    if broken is not None:
+        return broken
+    if state.instruments[state.orders[wish.order].instrument].phase is Phase.AUCTION:
+        return Refusal(MarketRefusal.AUCTION_UNDERWAY)
+    return None
+
+
+def refuse_standing(state: Market, order_id: str, actor: str, now: Moment) -> Refusal | None:
+    """Whether the owner may still touch an order: it is known and theirs, before the gate, something of it is open."""
     if not state.rules:
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
-    order = state.orders.get(wish.order)
+    order = state.orders.get(order_id)
     if order is not None:
         party, instrument = order.party, state.instruments[order.instrument]
     else:
-        ended = state.ended(wish.order)
+        ended = state.ended(order_id)
         if ended is None:
             return Refusal(MarketRefusal.ORDER_UNKNOWN)
         party, instrument = ended

@@ -91,6 +91,61 @@ class CancelOrder:
 
 
 @command
+class AmendOrder:
+    """What is to be open of a resting order from now on, at which price and for how long.
+
+    Less of it, or another expiry, keeps its priority; another price, or more of it, loses it.
+    """
+
+    order: Id
+    rest_wh: EnergyWh
+    limit_price_nano_per_kwh: PriceNanoPerKwh
+    expires_at: TimeUs | None
+
+
+@command
+class CancelOrders:
+    """Takes all open orders of a party out of the book: of one instrument or of all, of one side or of both.
+
+    The actor is the party, or the operator. One wish takes so many as a decision holds; what is left is named.
+    """
+
+    party: Id
+    delivery_start_at: TimeUs | None
+    duration_min: Minutes | None
+    side: Side | None
+
+
+@command
+class SuspendTrading:
+    """The operator stops an instrument, or the whole market (none): orders may be cancelled and nothing else."""
+
+    delivery_start_at: TimeUs | None
+    duration_min: Minutes | None
+
+
+@command
+class ResumeTrading:
+    """The operator lets a suspended instrument, or the market that was suspended as a whole (none), trade again."""
+
+    delivery_start_at: TimeUs | None
+    duration_min: Minutes | None
+
+
+@command
+class PublishLineCapacity:
+    """The operator says what a line carries per settlement interval from `first_start_at` on, that way and back.
+
+    It replaces what was published before; what crosses already stays, and nothing more crosses until it fits.
+    """
+
+    line: Id
+    first_start_at: TimeUs
+    forward_w: tuple[PowerW, ...]
+    backward_w: tuple[PowerW, ...]
+
+
+@command
 class ProposeContract:
     """Offers a negotiated, firm contract over consecutive intervals; the counterparty approves or it lapses.
 

@@ -123,6 +123,10 @@ class MarketRefusal(StrEnum):
     PRICE_OUT_OF_COLLAR = "price_out_of_collar"
     RESTRICTION_NOT_IN_CALL = "restriction_not_in_call"
     NOTHING_CHANGED = "nothing_changed"
+    AUCTION_UNDERWAY = "auction_underway"
+    NOT_SUSPENDED = "not_suspended"
+    TOO_MANY_ORDERS = "too_many_orders"
+    BASKET_OVERLAPS = "basket_overlaps"
 
 
 @value
@@ -315,6 +319,72 @@ class OrderCancelled:
 
 
 @event
+class OrderReduced:
+    """Less of a resting order is open now; it keeps its priority."""
+
+    market: Id
+    order: Id
+    party: Id
+    rest_wh: EnergyWh
+    reason: CancelReason
+
+
+@event
+class OrderAmended:
+    """A resting order as it is open now; with another `sequence` it stands behind the others of its price."""
+
+    market: Id
+    order: Id
+    party: Id
+    sequence: Sequence
+    rest_wh: EnergyWh
+    limit_price_nano_per_kwh: PriceNanoPerKwh
+    expires_at: TimeUs | None
+
+
+@event
+class TradingHalted:
+    """A trade at `price` would have left the halt band around `reference`: orders are collected for a call auction."""
+
+    market: Id
+    delivery_start_at: TimeUs
+    interval_min: Minutes
+    reference_price_nano_per_kwh: PriceNanoPerKwh
+    price_nano_per_kwh: PriceNanoPerKwh
+    until_at: TimeUs
+
+
+@event
+class TradingSuspended:
+    """Orders of this instrument (none: of every one) may be cancelled, not entered or matched, until it is resumed."""
+
+    market: Id
+    delivery_start_at: TimeUs | None
+    interval_min: Minutes | None
+
+
+@event
+class TradingResumed:
+    """Continuous trading goes on in this instrument (none: in every one that was suspended as a whole)."""
+
+    market: Id
+    delivery_start_at: TimeUs | None
+    interval_min: Minutes | None
+
+
+@event
+class LineCapacityPublished:
+    """What a line carries per settlement interval from `first_start_at` on, that way and back."""
+
+    market: Id
+    line: Id
+    first_start_at: TimeUs
+    interval_min: Minutes
+    forward_w: tuple[PowerW, ...]
+    backward_w: tuple[PowerW, ...]
+
+
+@event
 class GateClosed:
     """No order of this instrument may be entered, changed or cancelled any more; the resting ones follow in slices."""
 
@@ -359,7 +429,8 @@ class ContractProposed:
 class ContractConcluded:
     """The agreement between two parties: from a trade (`trade` set, binding at once) or from an approval.
 
-    `quantity_wh` is per delivery interval of `interval_min` from `first_start_at` on.
+    `quantity_wh` is per settlement interval of `interval_min` from `first_start_at` on. `zone` is the seller's; with a
+    `buyer_zone` the energy crosses to another (none: it stays).
     """
 
     market: Id
@@ -379,6 +450,7 @@ class ContractConcluded:
     points_per_kwh: PointsPerKwh
     delivery_mode: DeliveryMode
     rules_version: Count
+    buyer_zone: Id | None = None
 
 
 @event
