@@ -24,18 +24,22 @@ _REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _CONTRACT: Final = """
 SELECT contract, trade, seller, buyer, first_start_at, interval_min, quantity_wh, price_nano_per_kwh,
-       delivery_mode, rules_version, partition, seq, tick
+       delivery_mode, rules_version, version, partition, seq, tick
 FROM contracts
-WHERE contract = %(contract)s
+WHERE contract = %(contract)s AND tick < %(cutoff)s
+ORDER BY version DESC
+LIMIT 1
 """
 
 _FIRM_CONTRACTS: Final = """
 SELECT contract, trade, seller, buyer, first_start_at, interval_min, quantity_wh, price_nano_per_kwh,
-       delivery_mode, rules_version, partition, seq, tick
-FROM contracts
+       delivery_mode, rules_version, version, partition, seq, tick
+FROM contracts c
 WHERE (seller_connection = %(connection)s OR buyer_connection = %(connection)s)
-  AND delivery_mode = 'firm' AND tick < %(cutoff)s AND first_start_at < %(to_at)s
+  AND state = 'concluded' AND delivery_mode = 'firm' AND tick < %(cutoff)s AND first_start_at < %(to_at)s
   AND first_start_at + cardinality(quantity_wh) * interval_min::bigint * 60000000 > %(from_at)s
+  AND NOT EXISTS (SELECT FROM contracts n
+      WHERE n.contract = c.contract AND n.version > c.version AND n.tick < %(cutoff)s)
 ORDER BY first_start_at, contract
 """
 
@@ -137,7 +141,7 @@ async def cause_of(ask: Ask, settled: Settled) -> list[ExplainNode]:
     """The rule or agreement that made the line; residual and surplus have none but the meter and the tariff."""
     match settled.kind:
         case "delivered_purchase" | "delivered_sale":
-            rows = await ask(_CONTRACT, {"contract": settled.reference})
+            rows = await ask(_CONTRACT, settled.asked(contract=settled.reference))
             if not rows:
                 return [missing("contract", f"Contract {settled.reference} is not on the slates.")]
             node = await _contract(ask, rows[0])
@@ -278,6 +282,7 @@ async def _contract(ask: Ask, row: Row) -> ExplainNode:
             "price_nano_per_kwh": row["price_nano_per_kwh"],
             "first_start_at": row["first_start_at"],
             "rules_version": row["rules_version"],
+            "version": row["version"],
         },
         position=position_of("market", row),
         children=(origin,),

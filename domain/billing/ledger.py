@@ -6,7 +6,8 @@ Debit is positive, credit negative, in 10⁻⁶ of a currency (money, or energy 
 * `accrued:<party>`: what posted settlement runs say the party owes and no document shows yet; zero
   once the party is billed;
 * `sharing`, `clearing:contracts`, `imbalance`, `response`: the other side of accruals, by the charge.
-  Contracts clear to zero; what stays in `sharing` is the community's pot (consumer less producer price);
+  Contracts clear to zero, between two areas once both are settled; what stays in `sharing` is the
+  community's pot (consumer less producer price);
 * `revenue:energy`, `expense:energy`: residual sold and surplus bought at the issuer's tariff;
 * `vat`: owed to the tax office; `rounding`: accruals of 10⁻⁶ against documents in minor units;
 * `points:<party>`, `points:pool`: energy points; a party's points are a credit on its account.

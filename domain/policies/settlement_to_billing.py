@@ -6,16 +6,20 @@ from domain.policy import ENDS_HERE, Policy, Wish
 from schemas.billing.commands import AccrueLines
 from schemas.billing.events import AccruedLine, Charge, CommandRefused, LinesAccrued
 from schemas.envelope import Recorded
-from schemas.settlement.events import LinesPosted, PostedLine
+from schemas.settlement.events import LineKind, LinesPosted, PostedLine
 
 
 def accrue(fact: Recorded[LinesPosted]) -> Iterable[Wish]:
     """The counterparty's ledger is asked to accrue the slice, line by line.
 
     A rest that is paid as imbalance goes along with amount 0 and its reference `PRICED_AS_IMBALANCE`:
-    billing shows it and does not price it.
+    billing shows it and does not price it. Transit is left out, it is the issuer's with itself: what the
+    ledger's clearing of contracts holds of it goes to zero with the run of the other area.
     """
     posted = fact.body
+    lines = tuple(_accrued(line) for line in posted.lines if line.kind is not LineKind.TRANSIT)
+    if not lines:
+        return
     yield (
         posted.counterparty,
         AccrueLines(
@@ -25,7 +29,7 @@ def accrue(fact: Recorded[LinesPosted]) -> Iterable[Wish]:
             from_at=posted.from_at,
             to_at=posted.to_at,
             currency=posted.currency,
-            lines=tuple(_accrued(line) for line in posted.lines),
+            lines=lines,
         ),
     )
 

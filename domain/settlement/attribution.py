@@ -79,7 +79,7 @@ class _Intervals:
         self, run: RunStarted, period: Period, found: Mapping[str, Site], inputs: Inputs, book: LineBook
     ) -> None:
         self._run, self._period, self._sites, self._book = run, period, found, book
-        self._promises = promises(inputs, period, run.currency)
+        self._promises = promises(inputs, run.area, period, run.currency)
         self._communities = Communities(inputs, period, run.currency)
         self._prices = prices(
             [row for row in inputs["prices"] if row["series"] == run.imbalance_series], period, run.currency
@@ -106,7 +106,7 @@ class _Intervals:
 
     def _check_ends(self, meters: _Meters, promised: list[Promised]) -> None:
         for promise in promised:
-            for end in (promise.terms["seller_connection"], promise.terms["buyer_connection"]):
+            for end in promise.ends():
                 if end not in meters.masters:
                     raise InputMissing("connection", end, self._period.start_of(meters.interval))
 
@@ -129,12 +129,14 @@ class _Intervals:
     def _deliver_firm(self, meters: _Meters, promised: list[Promised]) -> dict[str, int]:
         """Delivers what is metered of the firm contracts; returns the position (sold - bought) by connection."""
         positions: dict[str, int] = {}
-        for kind, end, left, sign in (
-            (LineKind.DELIVERED_PURCHASE, "buyer_connection", meters.import_left, -1),
-            (LineKind.DELIVERED_SALE, "seller_connection", meters.export_left, 1),
+        buyers = [promise for promise in promised if promise.buyer_inside]
+        sellers = [promise for promise in promised if promise.seller_inside]
+        for kind, at_ends, end, left, sign in (
+            (LineKind.DELIVERED_PURCHASE, buyers, "buyer_connection", meters.import_left, -1),
+            (LineKind.DELIVERED_SALE, sellers, "seller_connection", meters.export_left, 1),
         ):
             at_end: dict[str, dict[str, Promised]] = {}
-            for promise in promised:
+            for promise in at_ends:
                 at_end.setdefault(promise.terms[end], {})[promise.contract] = promise
             for connection, mine in at_end.items():
                 contracted = {contract: promise.quantity_wh for contract, promise in mine.items()}
@@ -142,7 +144,18 @@ class _Intervals:
                 for contract, wh in deliver_firm(contracted, left[connection]).items():
                     left[connection] -= wh
                     self._contract_line(kind, meters, mine[contract], wh, contracted[contract])
+        self._transit(meters, promised)
         return positions
+
+    def _transit(self, meters: _Meters, promised: list[Promised]) -> None:
+        """The operator's stand for the ends in other areas; it is metered nowhere and attributes nothing."""
+        for promise in promised:
+            if promise.entering_wh:
+                terms, (end,) = promise.terms, promise.ends()
+                operator, price = terms["operator"], terms["price_nano_per_kwh"]
+                account = Account(LineKind.TRANSIT, end, operator, operator, promise.contract, price)
+                points = terms["points_per_kwh"]
+                self._book.attribute(account, meters.interval, promise.entering_wh, points_per_kwh=points)
 
     def _deliver_as_metered(self, meters: _Meters, promised: list[Promised]) -> None:
         delivered = deliver_as_metered(

@@ -105,6 +105,8 @@ def _energy_possible(line: SettlementLine, intervals: int) -> bool:
         return False
     if line.kind is LineKind.IMBALANCE:
         return line.settled_wh == energy
+    if line.kind is LineKind.TRANSIT:
+        return line.settled_wh == energy and (min(line.energy_wh) >= 0 or max(line.energy_wh) <= 0)
     settled = line.settled_wh >= energy if line.kind in DELIVERED else line.settled_wh == energy
     return settled and min(line.energy_wh) >= 0
 
@@ -158,12 +160,16 @@ def _priced(run: Run, draft: Draft, part: ProposeRunPart) -> Iterator[Objection]
 def _points_possible(line: SettlementLine) -> bool:
     if line.kind in SHARED or line.kind in DELIVERED:
         return line.points_micro * SIGN[line.kind] >= 0
+    if line.kind is LineKind.TRANSIT:
+        return line.points_micro * line.settled_wh >= 0
     return line.points_micro == 0
 
 
 def _pricer_possible(line: SettlementLine, operator: str) -> bool:
     if line.kind is LineKind.IMBALANCE:
         return line.counterparty == operator
+    if line.kind is LineKind.TRANSIT:
+        return line.counterparty == line.party
     if line.kind in RESTS and line.reference == PRICED_AS_IMBALANCE:
         return line.counterparty == operator
     return line.kind not in RESTS or line.reference == PRICED_BY_TARIFF

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from domain.identity import born_id
 from domain.settlement.check import Objection, check_part, check_totals
-from domain.settlement.lines import DELIVERED, SHARED, SIGN
+from domain.settlement.lines import CONTRACTED, SHARED, SIGN
 from domain.settlement.posting import differences, slices, total
 from domain.settlement.state import Area, Draft, Posted, Run, Stage
 from schemas.actors import CALCULATION
@@ -329,7 +329,7 @@ def _add_part(run: Run, body: RunPartRecorded) -> None:
         draft.settled_wh[line.kind] += line.settled_wh
         if line.kind in SHARED:
             _add_shared(draft, line, run.intervals)
-        elif line.kind in DELIVERED:
+        elif line.kind in CONTRACTED:
             draft.contracts.setdefault(line.reference, []).append(line)
 
 

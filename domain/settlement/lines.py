@@ -14,6 +14,7 @@ INJECTIONS = frozenset({LineKind.SHARED_PRODUCTION, LineKind.DELIVERED_SALE, Lin
 RESTS = frozenset({LineKind.RESIDUAL, LineKind.SURPLUS})
 SHARED = frozenset({LineKind.SHARED_CONSUMPTION, LineKind.SHARED_PRODUCTION})
 DELIVERED = frozenset({LineKind.DELIVERED_PURCHASE, LineKind.DELIVERED_SALE})
+CONTRACTED = DELIVERED | {LineKind.TRANSIT}
 
 SIGN: Mapping[LineKind, int] = {
     LineKind.SHARED_CONSUMPTION: -1,
@@ -21,8 +22,9 @@ SIGN: Mapping[LineKind, int] = {
     LineKind.SHARED_PRODUCTION: 1,
     LineKind.DELIVERED_SALE: 1,
     LineKind.RESPONSE: 1,
+    LineKind.TRANSIT: 1,
 }
-"""Whether the party of a priced line receives (+) or pays (-) at a positive price."""
+"""Whether the party of a priced line receives (+) or pays (-) at a positive price, for energy above 0."""
 
 _PICO_PER_MICRO = 1_000_000
 _MICRO_POINTS_PER_WH = 1_000  # of a rate of one point per kWh
@@ -45,5 +47,8 @@ def priced_micro(kind: LineKind, price_nano_per_kwh: int, settled_wh: int) -> in
 
 
 def points_micro(kind: LineKind, points_per_kwh: int, settled_wh: int) -> int:
-    """Energy points in 10⁻⁶: the consumer or buyer gives (-), the producer or seller gains (+). Exact."""
+    """Energy points in 10⁻⁶: the consumer or buyer gives (-), the producer or seller gains (+). Exact.
+
+    The operator's transit gains them for a seller outside and gives them for a buyer outside.
+    """
     return SIGN[kind] * points_per_kwh * settled_wh * _MICRO_POINTS_PER_WH

@@ -128,16 +128,23 @@ _CONTRACTS_COLUMNS = {
     "points_per_kwh": "bigint",
     "delivery_mode": "text",
     "rules_version": "bigint",
+    "buyer_zone": "text",
 }
 
 CONTRACTS = View(
     name="contracts",
     mode=Mode.HISTORY,
-    columns=_CONTRACTS_COLUMNS,
-    indexes=("contract", "zone, first_start_at", "seller_connection", "buyer_connection"),
-    on={ContractConcluded: copied(*_CONTRACTS_COLUMNS)},
+    columns={**_CONTRACTS_COLUMNS, "version": "bigint", "state": "text"},
+    indexes=(
+        "contract",
+        "zone, first_start_at",
+        "buyer_zone, first_start_at",
+        "seller_connection",
+        "buyer_connection",
+    ),
+    on={ContractConcluded: copied(*_CONTRACTS_COLUMNS, version=1, state="concluded")},
 )
-"""Every field of `ContractConcluded` under its own name and nothing else: settlement reads it as of a tick."""
+"""A whole row for each version of a contract, every field under its own name: settlement reads it as of a tick."""
 
 _PROPOSED_COLUMNS = {
     "market": "text",

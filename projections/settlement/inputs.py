@@ -31,8 +31,8 @@ def parameters(fact: Recorded[RunStarted]) -> Mapping[str, Any]:
     }
 
 
-def _ends_after_from(start: str, values: str) -> str:
-    return f"{start} + cardinality({values}) * interval_min::bigint * 60000000 > %(from_at)s"
+def _ends_after_from(start: str, values: str, interval_min: str = "interval_min") -> str:
+    return f"{start} + cardinality({values}) * {interval_min}::bigint * 60000000 > %(from_at)s"
 
 
 INPUTS: Mapping[str, Question] = {
@@ -75,11 +75,15 @@ ORDER BY community, valid_from, tick, seq, "row"
         name="settlement_contracts",
         sql=f"""
 SELECT tick, seq, "row", contract, operator, seller, buyer, seller_connection, buyer_connection, first_start_at,
-    interval_min, quantity_wh, currency, price_nano_per_kwh, points_per_kwh, delivery_mode
+    interval_min, quantity_wh, currency, price_nano_per_kwh, points_per_kwh, delivery_mode, zone, buyer_zone,
+    version, state
 FROM contracts
-WHERE tick < %(cutoff)s AND zone = %(area)s AND market = ANY(%(markets)s) AND first_start_at < %(to_at)s
-    AND {_ends_after_from("first_start_at", "quantity_wh")}
-ORDER BY contract, tick, seq, "row"
+WHERE tick < %(cutoff)s AND contract IN (
+    SELECT v.contract FROM contracts v
+    WHERE v.tick < %(cutoff)s AND (v.zone = %(area)s OR v.buyer_zone = %(area)s) AND v.market = ANY(%(markets)s)
+        AND v.first_start_at < %(to_at)s AND {_ends_after_from("v.first_start_at", "v.quantity_wh", "v.interval_min")}
+)
+ORDER BY contract, version, tick, seq, "row"
 """,
         parameters=(*_PERIOD, "markets"),
     ),

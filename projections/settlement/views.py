@@ -194,7 +194,7 @@ WITH metered AS (
         sum(e.wh) FILTER (WHERE l.kind = 'surplus') AS surplus_wh
     FROM settlement_lines l
     CROSS JOIN LATERAL unnest(l.energy_wh) WITH ORDINALITY AS e (wh, i)
-    WHERE l.kind NOT IN ('imbalance', 'response')
+    WHERE l.kind NOT IN ('imbalance', 'response', 'transit')
     GROUP BY l.run, l.connection, l.first_interval + e.i - 1
 ), counted AS (
     SELECT run, count(*) AS connection_intervals,
@@ -217,13 +217,16 @@ WITH metered AS (
 )
 SELECT r.area, r.run, r.number, r.status, r.from_at, r.to_at, c.connection_intervals,
     c.import_wh::bigint, c.export_wh::bigint, c.shared_wh::bigint, c.delivered_purchase_wh::bigint,
-    c.delivered_sale_wh::bigint, c.residual_wh::bigint, c.surplus_wh::bigint, c.unattributed_wh::bigint
+    c.delivered_sale_wh::bigint, c.residual_wh::bigint, c.surplus_wh::bigint, c.unattributed_wh::bigint,
+    (SELECT coalesce(sum(l.settled_wh), 0)::bigint FROM settlement_lines l
+        WHERE l.run = c.run AND l.kind = 'transit') AS transit_wh
 FROM counted c JOIN runs r USING (run)
 """,
 )
 
 # One row per run, pair and cause: energy goes from `giver` to `taker`, money the other way. Shared energy
-# passes through its community. The payer of a negative price is the giver, so amounts may be negative.
+# passes through its community, energy from or to another area through the market's operator. The payer of a
+# negative price is the giver, so amounts may be negative.
 ENERGY_FLOWS = SqlView(
     name="energy_flows",
     sql="""
@@ -239,6 +242,18 @@ SELECT s.area, s.run, s.number, s.currency, s.party, b.party, 'contract',
     sum(s.settled_wh)::bigint, sum(s.amount_micro)::bigint
 FROM settlement_lines s
 JOIN settlement_lines b ON b.run = s.run AND b.reference = s.reference AND b.kind = 'delivered_purchase'
+WHERE s.kind = 'delivered_sale' GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT b.area, b.run, b.number, b.currency, t.party, b.party, 'transit',
+    sum(b.settled_wh)::bigint, sum(-b.amount_micro)::bigint
+FROM settlement_lines b
+JOIN settlement_lines t ON t.run = b.run AND t.reference = b.reference AND t.kind = 'transit'
+WHERE b.kind = 'delivered_purchase' GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT s.area, s.run, s.number, s.currency, s.party, t.party, 'transit',
+    sum(s.settled_wh)::bigint, sum(s.amount_micro)::bigint
+FROM settlement_lines s
+JOIN settlement_lines t ON t.run = s.run AND t.reference = s.reference AND t.kind = 'transit'
 WHERE s.kind = 'delivered_sale' GROUP BY 1, 2, 3, 4, 5, 6
 UNION ALL
 SELECT l.area, l.run, l.number, l.currency, l.counterparty, l.party, 'residual',
@@ -299,7 +314,7 @@ FROM energy_flows ORDER BY area, number, cause, giver, taker
         name="energy_balances",
         sql=f"""
 SELECT r.area, r.number, r.status, {_PERIOD}, r.connection_intervals, r.import_wh, r.export_wh, r.shared_wh,
-    r.delivered_purchase_wh, r.delivered_sale_wh, r.residual_wh, r.surplus_wh, r.unattributed_wh
+    r.delivered_purchase_wh, r.delivered_sale_wh, r.residual_wh, r.surplus_wh, r.transit_wh, r.unattributed_wh
 FROM energy_balances r ORDER BY r.area, r.number
 """,
     ),

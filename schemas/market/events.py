@@ -429,8 +429,8 @@ class ContractProposed:
 class ContractConcluded:
     """The agreement between two parties: from a trade (`trade` set, binding at once) or from an approval.
 
-    `quantity_wh` is per settlement interval of `interval_min` from `first_start_at` on. `zone` is the seller's; with a
-    `buyer_zone` the energy crosses to another (none: it stays).
+    `quantity_wh` is per settlement interval of `interval_min` from `first_start_at` on. `zone` is the seller's,
+    `buyer_zone` the buyer's (none: the same); between two zones it is firm, since no settlement sees both meters.
     """
 
     market: Id

@@ -32,6 +32,10 @@ class LineKind(StrEnum):
     consumption, delivered purchases or residual, injections to shared production, delivered sales or
     surplus. Imbalance and response are money on top and attribute nothing.
 
+    Transit closes a contract whose other end is in another area: the market's operator stands in for that
+    end. It sells what enters the area (+) and buys what leaves it (-), at the contract's price; the run of
+    the other area holds the opposite line, so that over both runs the operator gains and loses nothing.
+
     Residual and surplus have the reference `tariff` (the counterparty is the supplier or off-taker of
     the interval, whose tariff prices them) or `PRICED_AS_IMBALANCE` (`imbalance`): in an interval with
     a firm contract at the connection the rest is paid within the connection's imbalance line. Such a
@@ -46,6 +50,7 @@ class LineKind(StrEnum):
     SURPLUS = "surplus"
     IMBALANCE = "imbalance"
     RESPONSE = "response"
+    TRANSIT = "transit"
 
 
 class RunFailure(StrEnum):
@@ -104,7 +109,8 @@ class SettlementLine:
     of the imbalance price, or how a residual or surplus is priced (`LineKind`).
 
     `energy_wh` begins at interval `first_interval` of the run: Wh >= 0 attributed, or for imbalance
-    surplus (+) and shortage (-), or for response the measured one, which may run past the period.
+    surplus (+) and shortage (-), or for response the measured one, which may run past the period, or for
+    transit what a contract brings into the area (+) or out of it (-).
     `settled_wh` is what price and points apply to: the sum of `energy_wh`, but under a firm contract the
     contracted energy (the deviation is in the imbalance line, never also at a tariff) and for a response
     the paid energy. `amount_micro` > 0 is received by the party: -/+ `price` x `settled_wh`, the sum of
@@ -187,7 +193,8 @@ class RunPartRecorded:
 class RunCompleted:
     """The run's result is whole: every metered Wh is attributed exactly once. It waits for approval.
 
-    `shared_wh` is consumed as much as produced, `delivered_wh` (settled) bought as much as sold.
+    `shared_wh` is consumed as much as produced, `delivered_wh` (settled) bought in the area, from sellers in
+    it or by transit.
     """
 
     area: Id

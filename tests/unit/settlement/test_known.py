@@ -26,7 +26,7 @@ def test_readings_reach_over_the_period():
     world = solo(2).read("c", [9, 1, 2, 9], [0, 0, 0, 0], start_at=0)
     run = world.run()
     run.body.from_at, run.body.to_at = QUARTER, 3 * QUARTER
-    world.run = lambda: run
+    world.run = lambda area: run
     assert world.result().balances == [ConnectionBalance("c", "party-c", (1, 2), (0, 0))]
 
 
@@ -160,7 +160,7 @@ def test_a_contract_counts_within_the_period_only():
     world = World(2).connect("s", "b").contract("k", "s", "b", 9, 1, 2, 9, mode="firm", first_start_at=0).price(0, 0, 0)
     run = world.run()
     run.body.from_at, run.body.to_at = QUARTER, 3 * QUARTER
-    world.run = lambda: run
+    world.run = lambda area: run
     result = world.read("s", [0] * 4, [0] * 4).read("b", [0] * 4, [0] * 4).result()
     assert result.one(LineKind.DELIVERED_SALE, "s").settled_wh == 3
 

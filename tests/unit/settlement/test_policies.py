@@ -16,6 +16,7 @@ def test_every_posted_line_is_accrued_at_its_counterparty():
     lines = tuple(
         PostedLine(f"l{n}", kind, "party", "c", "issuer", "reference", n, -n, 1000 * n)
         for n, kind in enumerate(LineKind, 1)
+        if kind is not LineKind.TRANSIT
     )
     fact = recorded("settlement", "zone", LinesPosted("zone", "run", 3, 0, "issuer", 5, 9, "EUR", lines))
     ((key, wish),) = accrue(fact)
@@ -33,6 +34,16 @@ def test_a_rest_paid_as_imbalance_goes_along_under_its_reference():
     ((_, wish),) = accrue(fact)
     (accrued,) = wish.lines
     assert (accrued.charge, accrued.reference, accrued.amount_micro) == (Charge.SURPLUS, "imbalance", 0)
+
+
+def test_transit_stays_with_its_issuer():
+    """What an issuer owes to itself is on no account of a party; a slice of nothing else asks for nothing."""
+    transit = PostedLine("t", LineKind.TRANSIT, "issuer", "c", "issuer", "k", 7, 8, 9)
+    bought = PostedLine("b", LineKind.DELIVERED_PURCHASE, "party", "c", "issuer", "k", 7, -8, -9)
+    for lines, accrued in (((transit, bought), ["b"]), ((transit,), None)):
+        fact = recorded("settlement", "zone", LinesPosted("zone", "run", 1, 0, "issuer", 0, 9, "EUR", lines))
+        wishes = [[line.line for line in wish.lines] for _, wish in accrue(fact)]
+        assert wishes == ([] if accrued is None else [accrued])
 
 
 def test_each_market_of_a_posted_run_is_told():

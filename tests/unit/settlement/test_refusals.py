@@ -34,11 +34,12 @@ from tests.unit.settlement.runs import (
 from tests.unit.settlement.world import QUARTER
 from tests.unit.written import only_judges
 
-RESIDUAL, SURPLUS, IMBALANCE, RESPONSE = (
+RESIDUAL, SURPLUS, IMBALANCE, RESPONSE, TRANSIT = (
     LineKind.RESIDUAL,
     LineKind.SURPLUS,
     LineKind.IMBALANCE,
     LineKind.RESPONSE,
+    LineKind.TRANSIT,
 )
 SALE, PURCHASE = LineKind.DELIVERED_SALE, LineKind.DELIVERED_PURCHASE
 PRODUCTION, CONSUMPTION = LineKind.SHARED_PRODUCTION, LineKind.SHARED_CONSUMPTION
@@ -232,6 +233,8 @@ NOT_ATTRIBUTED = {
         [line(RESIDUAL, "c", 5, 7, reference="imbalance"), CORRECT[1],
          line(IMBALANCE, "c", -5, -7, reference="series", settled=-11)],
     ),
+    "transit in and out": (METERS, [*CORRECT, line(TRANSIT, "c", 2, -1, reference="k", party="issuer")]),
+    "transit settled for more than passed": (METERS, [*CORRECT, line(TRANSIT, "c", 2, reference="k", settled=3)]),
     "a negative response": (METERS, [*CORRECT, line(RESPONSE, "c", -1, reference="e", settled=-1)]),
 }  # fmt: skip
 
@@ -250,6 +253,10 @@ ATTRIBUTED = {
     "firm, with its deviation in the imbalance": [
         line(PURCHASE, "c", 5, reference="k", settled=8), line(RESIDUAL, "c", 0, 7, reference="imbalance"),
         line(SALE, "c", 1, reference="l", settled=2), line(IMBALANCE, "c", 3 - 1, -7, reference="series"),
+    ],
+    "with transit on top": [
+        *CORRECT, line(TRANSIT, "c", -2, 0, reference="k", party="issuer"),
+        line(TRANSIT, "c", 0, 3, reference="l", party="issuer", points_micro=3),
     ],
     "with a response on top": [*CORRECT, line(RESPONSE, "c", 9, -9, 9, reference="e", settled=4)],
 }  # fmt: skip
@@ -275,6 +282,13 @@ MISPRICED = {
     "a rest of nobody's": line(RESIDUAL, "c", 5, reference="something"),
     "a rest that a supplier would bill": line(RESIDUAL, "c", 5, reference="imbalance", counterparty="supplier"),
     "an imbalance that a supplier would bill": line(IMBALANCE, "c", -5, reference="series", counterparty="supplier"),
+    "a transit of somebody else's": line(TRANSIT, "c", 5, reference="k"),
+    "a transit that pays for what it brings": replace(
+        line(TRANSIT, "c", 5, reference="k", party="issuer"), amount_micro=-500
+    ),
+    "a transit that gives points for what it brings": replace(
+        line(TRANSIT, "c", 5, reference="k", party="issuer"), points_micro=-1
+    ),
     "an imbalance with a price": line(IMBALANCE, "c", -5, reference="series", price=1),
 }
 
@@ -328,6 +342,15 @@ def sold(wh_sold, wh_bought, **sale):
     ]
 
 
+def transited(wh, bought=(5, 0), **transit):
+    """`c` buys from outside; `p` is not concerned."""
+    return [
+        line(PRODUCTION, "p", 0, reference="x"),
+        line(PURCHASE, "c", *bought, reference="k"),
+        line(TRANSIT, "c", *wh, **{"reference": "k", "party": "issuer", **transit}),
+    ]
+
+
 NOT_BALANCED = {
     "more consumed than produced": shared((4, 0), (5, 0)),
     "in another interval": shared((0, 5), (5, 0)),
@@ -337,6 +360,11 @@ NOT_BALANCED = {
     "bought at another price than sold": sold((5, 0), (5, 0), price=1_000_000),
     "sold under another contract": sold((5, 0), (5, 0), reference="l"),
     "points that nobody gives": sold((5, 0), (5, 0), points_micro=1),
+    "less brought by transit than bought": transited((4, 0)),
+    "brought in another interval than bought": transited((0, 5)),
+    "brought under another contract": transited((5, 0), reference="l"),
+    "brought at another price": transited((5, 0), price=1_000_000),
+    "taken out instead": transited((-5, 0)),
 }
 
 
@@ -344,15 +372,25 @@ NOT_BALANCED = {
 def test_not_balanced(what):
     scenario, run = opened()
     lines = NOT_BALANCED[what]
-    whole = part(run, [balance("c", lines[1].energy_wh, (0, 0)), balance("p", (0, 0), lines[0].energy_wh)], lines)
+    produced = (*lines[0].energy_wh, 0)[:2]
+    whole = part(run, [balance("c", lines[1].energy_wh, (0, 0)), balance("p", (0, 0), produced)], lines)
     assert isinstance(scenario.when(whole, CALCULATOR)[0], RunPartRecorded)
     assert why(scenario, totals(run, whole)) is SettlementRefusal.NOT_BALANCED
 
 
-@pytest.mark.parametrize("lines", [shared((2, 3), (2, 3)), sold((2, 3), (2, 3))], ids=["shared", "sold"])
-def test_balanced(lines):
+BALANCED = {
+    "shared": shared((2, 3), (2, 3)),
+    "sold": sold((2, 3), (2, 3)),
+    "from outside": transited((2, 3), (2, 3)),
+}
+
+
+@pytest.mark.parametrize("what", BALANCED)
+def test_balanced(what):
     scenario, run = opened()
-    whole = part(run, [balance("c", (2, 3), (0, 0)), balance("p", (0, 0), (2, 3))], lines)
+    lines = BALANCED[what]
+    produced = (*lines[0].energy_wh, 0)[:2]
+    whole = part(run, [balance("c", (2, 3), (0, 0)), balance("p", (0, 0), produced)], lines)
     completed(scenario, run, whole)
 
 

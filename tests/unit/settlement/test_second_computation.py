@@ -7,11 +7,14 @@ from math import floor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.settlement.events import LineKind
-from tests.unit.settlement.world import World
+from domain.settlement.decider import CALCULATOR
+from schemas.settlement.events import LineKind, RunCompleted, RunPartRecorded
+from tests.unit.given import Scenario
+from tests.unit.settlement.world import World, started
 
 CONNECTIONS = ("a", "b", "c", "d")
 COMMUNITIES = ("X", "Y")
+AREAS = ("zone", "elsewhere")
 
 
 def rounded(amount):
@@ -71,23 +74,25 @@ def deliver(contracts, export, imported):
     return done
 
 
-def settle(meters, factors, firm, soft, prices, intervals):
-    """Wh, and pico units of money, by (kind, connection, reference)."""
+def settle(meters, factors, firm, soft, prices, home, area):
+    """Wh, and pico units of money, by (kind, connection, reference) of the connections in an area."""
     energy, pico = Counter(), Counter()
+    inside = [c for c in CONNECTIONS if home[c] == area]
+    soft = [row for row in soft if row[1] in inside]
 
     def book(kind, connection, reference, wh, price=0, settled=None):
         energy[kind, connection, reference] += wh
         pico[kind, connection, reference] += price * (wh if settled is None else settled)
 
-    for t in range(intervals):
-        imported = {c: meters[c][0][t] for c in CONNECTIONS}
-        export = {c: meters[c][1][t] for c in CONNECTIONS}
+    for t in range(INTERVALS):
+        imported = {c: meters[c][0][t] for c in inside}
+        export = {c: meters[c][1][t] for c in inside}
         deviation = {}
-        shares_c = {c: parts_of(imported[c], factors[c]) for c in CONNECTIONS}
-        shares_g = {c: parts_of(export[c], factors[c]) for c in CONNECTIONS}
+        shares_c = {c: parts_of(imported[c], factors[c]) for c in inside}
+        shares_g = {c: parts_of(export[c], factors[c]) for c in inside}
         for community in COMMUNITIES:
-            wants = {c: shares_c[c][community] for c in CONNECTIONS}
-            gives = {c: shares_g[c][community] for c in CONNECTIONS}
+            wants = {c: shares_c[c][community] for c in inside}
+            gives = {c: shares_g[c][community] for c in inside}
             shared = min(sum(wants.values()), sum(gives.values()))
             for c, wh in split(shared, wants).items():
                 imported[c] -= wh
@@ -99,7 +104,7 @@ def settle(meters, factors, firm, soft, prices, intervals):
             ("delivered_purchase", imported, 2, -1),
             ("delivered_sale", export, 1, 1),
         ):
-            for c in CONNECTIONS:
+            for c in inside:
                 mine = {row[0]: row[3][t] for row in firm if row[end] == c and row[3][t]}
                 if mine:
                     delivered = split(min(left[c], sum(mine.values())), mine)
@@ -108,13 +113,18 @@ def settle(meters, factors, firm, soft, prices, intervals):
                     deviation[c] = deviation.get(c, 0) - sign * (sum(mine.values()) - sum(delivered.values()))
                     for k, wh in delivered.items():
                         book(kind, c, k, wh, sign * 100_000_000, mine[k])
+        for k, s, b, q in firm:
+            # Somebody outside is stood in for: as if the operator sold here what is bought, and the reverse.
+            if (s in inside) is not (b in inside):
+                sign, c = (1, b) if b in inside else (-1, s)
+                book("transit", c, k, sign * q[t], 100_000_000)
         now = [(k, s, b, q[t]) for k, s, b, q in soft if q[t]]
         for (k, s, b, _), wh in zip(now, map(deliver(now, export, imported).get, (r[0] for r in now)), strict=True):
             export[s] -= wh
             imported[b] -= wh
             book("delivered_sale", s, k, wh, 100_000_000)
             book("delivered_purchase", b, k, wh, -100_000_000)
-        for c in CONNECTIONS:
+        for c in inside:
             reference = "imbalance" if c in deviation else "tariff"
             book("residual", c, reference, imported[c])
             book("surplus", c, reference, export[c])
@@ -139,27 +149,46 @@ def worlds(draw):
     for n in range(draw(st.integers(0, 8))):
         seller, buyer = draw(st.permutations(CONNECTIONS))[:2]
         contracts.append((f"k{n}", seller, buyer, draw(st.lists(WH, min_size=INTERVALS, max_size=INTERVALS))))
-    firm = draw(st.integers(0, len(contracts)))
+    home = {c: draw(st.sampled_from(AREAS)) for c in CONNECTIONS}
+    number = draw(st.integers(0, len(contracts)))
+    firm = [row for n, row in enumerate(contracts) if n < number or home[row[1]] != home[row[2]]]
+    soft = [row for row in contracts if row not in firm]
     prices = draw(st.lists(st.integers(-(10**9), 10**9), min_size=INTERVALS, max_size=INTERVALS))
-    return meters, factors, contracts[:firm], contracts[firm:], prices
+    return meters, factors, firm, soft, prices, home
 
 
-def world_of(meters, factors, firm, soft, prices):
-    world = World(INTERVALS).connect(*CONNECTIONS).rules("X").rules("Y").price(*prices)
+def world_of(meters, factors, firm, soft, prices, home):
+    world = World(INTERVALS).rules("X").rules("Y").price(*prices)
     for connection in CONNECTIONS:
+        world.connect(connection, zone=home[connection])
         world.read(connection, *meters[connection])
         for community, factor in factors[connection].items():
             world.join(community, factor, connection)
     for contracts, mode in ((firm, "firm"), (soft, "as_delivered")):
         for contract, seller, buyer, quantities in contracts:
-            world.contract(contract, seller, buyer, *quantities, mode=mode)
+            buyer_zone = home[buyer] if home[buyer] != home[seller] else None
+            zones = {"zone": home[seller], "buyer_zone": buyer_zone}
+            world.contract(contract, seller, buyer, *quantities, mode=mode, **zones)
     return world
 
 
-@given(worlds())
-def test_both_computations_agree(drawn):
-    energy, pico = settle(*drawn, INTERVALS)
-    result = world_of(*drawn).result()
+def inhabited(drawn):
+    """The areas with connections: of another one there is nothing to settle."""
+    return [area for area in AREAS if area in drawn[-1].values()]
+
+
+def results(drawn):
+    """The run of every area."""
+    return [world_of(*drawn).result(area) for area in inhabited(drawn)]
+
+
+@given(worlds(), st.sampled_from(AREAS))
+def test_both_computations_agree(drawn, area):
+    if area not in inhabited(drawn):
+        assert world_of(*drawn).proposals(area)[0].missing == f"connections/{area}"
+        return
+    energy, pico = settle(*drawn, area)
+    result = world_of(*drawn).result(area)
     found = {(str(li.kind), li.connection, li.reference): li for li in result.lines}
     assert len(found) == len(result.lines)
     assert {k: sum(li.energy_wh) for k, li in found.items() if any(li.energy_wh)} == {
@@ -172,31 +201,52 @@ def test_both_computations_agree(drawn):
 @given(worlds())
 def test_every_metered_wh_is_attributed_exactly_once(drawn):
     """Domain rules §9 rule 5, per connection, direction and interval; nothing negative."""
-    result = world_of(*drawn).result()
     withdrawn = (LineKind.SHARED_CONSUMPTION, LineKind.DELIVERED_PURCHASE, LineKind.RESIDUAL)
     injected = (LineKind.SHARED_PRODUCTION, LineKind.DELIVERED_SALE, LineKind.SURPLUS)
-    for balance in result.balances:
-        for metered, kinds in ((balance.import_wh, withdrawn), (balance.export_wh, injected)):
-            attributed = Counter()
-            for line in result.lines:
-                if line.connection == balance.connection and line.kind in kinds:
-                    assert min(line.energy_wh) >= 0
-                    attributed.update(dict(enumerate(line.energy_wh, line.first_interval)))
-            assert [attributed[t] for t in range(INTERVALS)] == list(metered)
+    found = results(drawn)
+    assert sorted(b.connection for result in found for b in result.balances) == list(CONNECTIONS)
+    for result in found:
+        for balance in result.balances:
+            for metered, kinds in ((balance.import_wh, withdrawn), (balance.export_wh, injected)):
+                attributed = Counter()
+                for line in result.lines:
+                    if line.connection == balance.connection and line.kind in kinds:
+                        assert min(line.energy_wh) >= 0
+                        attributed.update(dict(enumerate(line.energy_wh, line.first_interval)))
+                assert [attributed[t] for t in range(INTERVALS)] == list(metered)
 
 
 @given(worlds())
 def test_what_is_paid_under_contracts_sums_to_zero(drawn):
-    result = world_of(*drawn).result()
-    contracts = result.of(LineKind.DELIVERED_PURCHASE) + result.of(LineKind.DELIVERED_SALE)
-    assert sum(line.amount_micro for line in contracts) == 0
-    assert sum(line.points_micro for line in contracts) == 0
+    """In every area with what stands in for its neighbour, and without that over all of them."""
+    metered, transit = (LineKind.DELIVERED_PURCHASE, LineKind.DELIVERED_SALE), (LineKind.TRANSIT,)
+    found = results(drawn)
+    for result in found:
+        assert sums(result.lines, metered + transit) == (0, 0, 0)
+    lines = [line for result in found for line in result.lines]
+    assert sums(lines, metered) == sums(lines, transit) == (0, 0, 0)
+
+
+def sums(lines, kinds):
+    """Net energy that is settled, money and points; a purchase takes energy out."""
+    mine = [line for line in lines if line.kind in kinds]
+    energy = sum(-li.settled_wh if li.kind is LineKind.DELIVERED_PURCHASE else li.settled_wh for li in mine)
+    return energy, sum(line.amount_micro for line in mine), sum(line.points_micro for line in mine)
+
+
+@given(worlds())
+def test_what_is_computed_passes_the_check(drawn):
+    """Both areas' runs, with their crossings, are recorded and completed."""
+    for area in inhabited(drawn):
+        scenario = Scenario("settlement", area).given(started(INTERVALS, area=area))
+        facts = [scenario.when(proposal, CALCULATOR)[0] for proposal in world_of(*drawn).proposals(area)]
+        assert [type(fact) for fact in facts] == [RunPartRecorded] * (len(facts) - 1) + [RunCompleted], facts
 
 
 @given(worlds(), st.randoms())
 def test_the_order_of_rows_changes_nothing(drawn, random):
     world = world_of(*drawn)
-    expected = world.proposals()
+    expected = [world.proposals(area) for area in AREAS]
     for view, rows in world.inputs.items():
         world.inputs[view] = random.sample(rows, len(rows))
-    assert world.proposals() == expected
+    assert [world.proposals(area) for area in AREAS] == expected

@@ -98,6 +98,10 @@ class World:
             "price_nano_per_kwh": 100_000_000,
             "points_per_kwh": 3,
             "delivery_mode": mode,
+            "zone": AREA,
+            "buyer_zone": None,
+            "version": 1,
+            "state": "concluded",
         }
         self._add("contracts", row, overrides)
         return self
@@ -148,13 +152,13 @@ class World:
         self._add("performances", row, overrides)
         return self
 
-    def run(self) -> Recorded[RunStarted]:
+    def run(self, area: str = AREA) -> Recorded[RunStarted]:
         """A run over the whole period."""
-        return recorded("settlement", AREA, started(self.intervals))
+        return recorded("settlement", area, started(self.intervals, area=area))
 
-    def proposals(self) -> list[Any]:
+    def proposals(self, area: str = AREA) -> list[Any]:
         """What the calculation proposes."""
-        return list(CALCULATION.compute(self.run(), self.inputs))
+        return list(CALCULATION.compute(self.run(area), self.inputs))
 
     def missing(self) -> str:
         """What the calculation reports as missing."""
@@ -162,9 +166,9 @@ class World:
         assert isinstance(problem, ReportRunProblem), problem
         return problem.missing
 
-    def result(self) -> "Result":
+    def result(self, area: str = AREA) -> "Result":
         """The lines and balances of a run in which nothing is missing."""
-        return Result(self.proposals())
+        return Result(self.proposals(area))
 
 
 class Result:
