@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks import (
+    auction,
     bid_to_trade,
     idle,
     kernel,
@@ -26,6 +27,7 @@ from consumers.garbage import GARBAGE
 BENCHMARKS: Mapping[str, Callable[[Bed], Iterator[Figure]]] = {
     "kernel": lambda _: kernel.run(),
     "message_class": lambda _: message_class.run(),
+    "auction": lambda _: auction.run(),
     "bid_to_trade": bid_to_trade.run,
     "stages": stages.run,
     "latency": latency.run,
