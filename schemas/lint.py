@@ -7,7 +7,21 @@ from schemas.catalog import MessageType
 from schemas.message import Kind
 from schemas.record_schema import avro_schema
 
-UNITS: Final = ("_wh", "_w", "_nano_per_kwh", "_micro", "_minor", "_ppm", "_percent", "_at", "_us", "_min", "_days")
+UNITS: Final = (
+    "_wh",
+    "_w",
+    "_mv",
+    "_ma",
+    "_nano_per_kwh",
+    "_micro",
+    "_minor",
+    "_ppm",
+    "_percent",
+    "_at",
+    "_us",
+    "_min",
+    "_days",
+)
 """An integer with a physical or monetary meaning ends in its unit (or is an array of such)."""
 
 COUNTS: Final = frozenset(
@@ -53,6 +67,7 @@ COUNTS: Final = frozenset(
         "at",
         "valid_until",
         "valid_from",
+        "valid_to",
         "effective_from",
     ]
 )

@@ -51,6 +51,12 @@ AmountMicro = Annotated[int, Ge(-_MAX_MONEY), Le(_MAX_MONEY)]
 AmountMinor = Annotated[int, Ge(-_MAX_MONEY), Le(_MAX_MONEY)]
 """Documents: the currency's minor unit (cent; energy points have none)."""
 
+VoltageMv = Annotated[int, Ge(0), Le(10**9)]
+"""Millivolt, up to 1,000 kV."""
+
+CurrentMa = Annotated[int, Ge(0), Le(10**9)]
+"""Milliampere, up to 1,000 kA."""
+
 Ppm = Annotated[int, Ge(0), Le(1_000_000)]
 TimeUs = Annotated[int, Ge(0), Le(_MAX_TIME_US)]
 """UTC microseconds since 1970-01-01."""

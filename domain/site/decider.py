@@ -6,20 +6,28 @@ what is registered may not be used before it is verified (Y.2072 6.2.2).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from domain.site.capability import Capability, CapabilityAccount
-from domain.site.sharing import WHOLE_PPM, Memberships
+from domain.site import allotting, equipment
+from domain.site.capability import granted, window_of
+from domain.site.refusals import refused
+from domain.site.sharing import WHOLE_PPM
+from domain.site.state import Connection, Resource, Site
 from schemas.envelope import Command, Moment, Recorded
 from schemas.site.commands import (
     AllotCapability,
     JoinSharing,
+    LowerAllotment,
     RegisterConnection,
     RegisterResource,
+    RetainAllotment,
     VerifyResource,
 )
 from schemas.site.events import (
+    AllotmentLowered,
+    AllotmentPurpose,
+    AllotmentReductionRequested,
+    AllotmentRetained,
     CapabilityAllotted,
     CommandRefused,
     ConnectionRegistered,
@@ -28,52 +36,39 @@ from schemas.site.events import (
     SharingJoined,
     SiteRefusal,
 )
-from schemas.values import ResourceType
 
-LOGIC = 1
+LOGIC = 2
 
 OUTCOMES: Mapping[type, tuple[type, ...]] = {
     RegisterConnection: (ConnectionRegistered, CommandRefused),
     RegisterResource: (ResourceRegistered, CommandRefused),
     VerifyResource: (ResourceVerified, CommandRefused),
     JoinSharing: (SharingJoined, CommandRefused),
-    AllotCapability: (CapabilityAllotted, CommandRefused),
+    AllotCapability: (CapabilityAllotted, AllotmentReductionRequested, CommandRefused),
+    LowerAllotment: (AllotmentLowered, CommandRefused),
+    RetainAllotment: (AllotmentRetained, CommandRefused),
 }
 
-Wish = RegisterConnection | RegisterResource | VerifyResource | JoinSharing | AllotCapability
-Fact = (
-    ConnectionRegistered | ResourceRegistered | ResourceVerified | SharingJoined | CapabilityAllotted | CommandRefused
+Wish = (
+    RegisterConnection
+    | RegisterResource
+    | VerifyResource
+    | JoinSharing
+    | AllotCapability
+    | LowerAllotment
+    | RetainAllotment
 )
-
-
-@dataclass(slots=True)
-class Connection:
-    """What later facts repeat of the registration."""
-
-    customer: str
-    zone: str
-    metering_point: str
-    interval_min: int
-
-
-@dataclass(slots=True)
-class Resource:
-    """Equipment behind the connection; `verified` once its power was found."""
-
-    type: ResourceType
-    rated_power_w: int
-    verified: bool = False
-
-
-@dataclass(slots=True)
-class Site:
-    """State of one grid connection point; `connection` is none before its registration."""
-
-    key: str
-    connection: Connection | None = None
-    resources: dict[str, Resource] = field(default_factory=dict)
-    memberships: Memberships = field(default_factory=Memberships)
-    account: CapabilityAccount = field(default_factory=lambda: CapabilityAccount(connection_w=0))
+Fact = (
+    ConnectionRegistered
+    | ResourceRegistered
+    | ResourceVerified
+    | SharingJoined
+    | CapabilityAllotted
+    | AllotmentReductionRequested
+    | AllotmentLowered
+    | AllotmentRetained
+    | CommandRefused
+)
 
 
 def initial(key: str) -> Site:
@@ -89,20 +84,24 @@ def decide(state: Site, command: Command[Any], now: Moment) -> Iterable[Fact]:
         case RegisterConnection():
             return (_register_connection(state, wish),)
         case RegisterResource():
-            return (_register_resource(state, wish),)
+            return (equipment.register(state, wish),)
         case VerifyResource():
-            return (_verify(state, wish, actor),)
+            return (equipment.verify(state, wish, actor),)
         case JoinSharing():
             return (_join(state, wish, actor),)
         case AllotCapability():
-            return (_allot(state, wish, actor),)
+            return (allotting.allot(state, command, now),)
+        case LowerAllotment():
+            return (allotting.lower(state, wish, actor),)
+        case RetainAllotment():
+            return (allotting.retain(state, wish, actor),)
         case _:
             assert_never(wish)
 
 
 def _register_connection(state: Site, wish: RegisterConnection) -> Fact:
     if state.connection is not None:
-        return _refused(wish, state.key, SiteRefusal.ALREADY_REGISTERED)
+        return refused(wish, state.key, SiteRefusal.ALREADY_REGISTERED)
     return ConnectionRegistered(
         connection=state.key,
         zone=wish.zone,
@@ -117,56 +116,18 @@ def _register_connection(state: Site, wish: RegisterConnection) -> Fact:
     )
 
 
-def _register_resource(state: Site, wish: RegisterResource) -> Fact:
-    site = state.connection
-    if wish.resource in state.resources:
-        return _refused(wish, wish.resource, SiteRefusal.ALREADY_REGISTERED)
-    if site is None:
-        return _refused(wish, wish.resource, SiteRefusal.CONNECTION_UNKNOWN)
-    if wish.rated_power_w == 0:
-        return _refused(wish, wish.resource, SiteRefusal.RATED_POWER_ZERO, limit=1)
-    if wish.type is ResourceType.STORAGE and wish.capacity_wh == 0:
-        return _refused(wish, wish.resource, SiteRefusal.CAPACITY_MISSING, limit=1)
-    return ResourceRegistered(
-        connection=state.key,
-        customer=site.customer,
-        resource=wish.resource,
-        type=wish.type,
-        rated_power_w=wish.rated_power_w,
-        capacity_wh=wish.capacity_wh,
-        metering_point=wish.metering_point,
-        interval_min=site.interval_min,
-    )
-
-
-def _verify(state: Site, wish: VerifyResource, actor: str) -> Fact:
-    site, resource = state.connection, state.resources.get(wish.resource)
-    if site is None:
-        return _refused(wish, wish.resource, SiteRefusal.CONNECTION_UNKNOWN)
-    if actor == site.customer:
-        return _refused(wish, wish.resource, SiteRefusal.NOT_AUTHORISED)
-    if resource is None:
-        return _refused(wish, wish.resource, SiteRefusal.RESOURCE_UNKNOWN)
-    if resource.verified:
-        return _refused(wish, wish.resource, SiteRefusal.ALREADY_VERIFIED)
-    rated, found = resource.rated_power_w, wish.verified_power_w
-    if found > rated:
-        return _refused(wish, wish.resource, SiteRefusal.VERIFIED_ABOVE_RATED, rated, found)
-    return ResourceVerified(state.key, site.customer, wish.resource, resource.type, found)
-
-
 def _join(state: Site, wish: JoinSharing, actor: str) -> Fact:
     site = state.connection
     if site is None:
-        return _refused(wish, wish.community, SiteRefusal.CONNECTION_UNKNOWN)
+        return refused(wish, wish.community, SiteRefusal.CONNECTION_UNKNOWN)
     if actor != site.customer:
-        return _refused(wish, wish.community, SiteRefusal.NOT_AUTHORISED)
+        return refused(wish, wish.community, SiteRefusal.NOT_AUTHORISED)
     factor = state.memberships.factor_at(wish.community, wish.valid_from)
     if factor == wish.factor_ppm:
-        return _refused(wish, wish.community, SiteRefusal.ALREADY_MEMBER, factor, wish.factor_ppm)
+        return refused(wish, wish.community, SiteRefusal.ALREADY_MEMBER, factor, wish.factor_ppm)
     peak = state.memberships.peak_with(wish.community, wish.factor_ppm, wish.valid_from)
     if peak > WHOLE_PPM:
-        return _refused(wish, wish.community, SiteRefusal.PARTICIPATION_EXCEEDED, WHOLE_PPM, peak)
+        return refused(wish, wish.community, SiteRefusal.PARTICIPATION_EXCEEDED, WHOLE_PPM, peak)
     return SharingJoined(
         connection=state.key,
         customer=site.customer,
@@ -175,35 +136,6 @@ def _join(state: Site, wish: JoinSharing, actor: str) -> Fact:
         factor_ppm=wish.factor_ppm,
         valid_from=wish.valid_from,
     )
-
-
-def _allot(state: Site, wish: AllotCapability, actor: str) -> Fact:
-    site = state.connection
-    if site is None:
-        return _refused(wish, wish.target, SiteRefusal.CONNECTION_UNKNOWN)
-    if actor != site.customer:
-        return _refused(wish, wish.target, SiteRefusal.NOT_AUTHORISED)
-    limit = state.account.capability
-    found = state.account.allotted_with((wish.purpose, wish.target), Capability(wish.injection_w, wish.reduction_w))
-    if found.injection_w > limit.injection_w:
-        return _refused(wish, wish.target, SiteRefusal.CAPABILITY_EXCEEDED, limit.injection_w, found.injection_w)
-    if found.reduction_w > limit.reduction_w:
-        return _refused(wish, wish.target, SiteRefusal.CAPABILITY_EXCEEDED, limit.reduction_w, found.reduction_w)
-    return CapabilityAllotted(
-        connection=state.key,
-        customer=site.customer,
-        metering_point=site.metering_point,
-        purpose=wish.purpose,
-        target=wish.target,
-        injection_w=wish.injection_w,
-        reduction_w=wish.reduction_w,
-        resources=tuple(sorted(name for name, found in state.resources.items() if found.verified)),
-        zone=site.zone,
-    )
-
-
-def _refused(wish: Wish, subject: str, reason: SiteRefusal, limit: int = 0, found: int = 0) -> Fact:
-    return CommandRefused(type(wish).__name__, subject, reason, limit, found)
 
 
 def advance(state: Site, now: Moment, limit: int) -> Iterable[Fact]:
@@ -223,15 +155,30 @@ def evolve(state: Site, fact: Recorded[Fact]) -> Site:
             state.connection = Connection(body.customer, body.zone, body.metering_point, body.interval_min)
             state.account.connection_w = body.connection_w
         case ResourceRegistered() as body:
-            state.resources[body.resource] = Resource(body.type, body.rated_power_w)
+            storage = equipment.storage_of(body)
+            told = body.carrier, body.characteristics, body.electrical
+            state.resources[body.resource] = Resource(body.type, body.rated_power_w, *told, storage)
         case ResourceVerified() as body:
-            state.resources[body.resource].verified = True
-            state.account.verify(body.type, body.verified_power_w)
+            resource = state.resources[body.resource]
+            resource.verified_w = body.verified_power_w
+            resource.electrical = body.electrical or resource.electrical
+            state.account.verify(body.type, body.verified_power_w, resource.storage)
         case SharingJoined() as body:
             state.memberships.join(body.community, body.factor_ppm, body.valid_from)
         case CapabilityAllotted() as body:
-            granted = Capability(body.injection_w, body.reduction_w)
-            state.account.allot((body.purpose, body.target), granted)
+            held = granted(body.injection_w, body.reduction_w, body.stored)
+            window = window_of(body.valid_from, body.valid_to)
+            state.account.allot((body.purpose, body.target), window, held, fact.meta.tick.at)
+        case AllotmentReductionRequested() as body:
+            state.account.waiting[AllotmentPurpose.MARKET, body.market] = body
+        case AllotmentLowered() as body:
+            market = AllotmentPurpose.MARKET, body.market
+            request = state.account.waiting.pop(market)
+            held = granted(request.injection_w, request.reduction_w, request.stored)
+            window = window_of(request.valid_from, request.valid_to)
+            state.account.allot(market, window, held, fact.meta.tick.at)
+        case AllotmentRetained() as body:
+            del state.account.waiting[AllotmentPurpose.MARKET, body.market]
         case CommandRefused():
             pass
         case _:

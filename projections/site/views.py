@@ -1,8 +1,13 @@
 """Grid connection points, their resources, their memberships in communities, and who may use their capability."""
 
-from projections.view import Mode, Question, View, copied
+from collections.abc import Iterable
+from typing import Any
+
+from projections.site import allotments
+from projections.view import Mode, Question, Row, View, copied, fields_of
+from schemas.envelope import Recorded
+from schemas.equipment import ElectricalRating, StorageRating
 from schemas.site.events import (
-    CapabilityAllotted,
     ConnectionRegistered,
     ResourceRegistered,
     ResourceVerified,
@@ -30,6 +35,36 @@ CONNECTIONS = View(
     indexes=("connection", "zone"),
 )
 
+_ELECTRICAL = ("voltage_mv", "current_ma", "power_factor_ppm", "phases")
+_STORAGE = ("usable_wh", "discharge_efficiency_ppm", "charge_efficiency_ppm", "max_charge_w")
+_REGISTERED = (
+    "resource",
+    "connection",
+    "customer",
+    "type",
+    "rated_power_w",
+    "capacity_wh",
+    "metering_point",
+    "carrier",
+    "characteristics",
+)
+
+
+def _rated(electrical: ElectricalRating | None, storage: StorageRating | None) -> dict[str, Any]:
+    row: dict[str, Any] = {} if electrical is None else fields_of(electrical, *_ELECTRICAL)
+    return row if storage is None else row | fields_of(storage, *_STORAGE)
+
+
+def _registered(fact: Recorded[ResourceRegistered]) -> Iterable[Row]:
+    body = fact.body
+    yield fields_of(body, *_REGISTERED) | _rated(body.electrical, body.storage) | {"status": "registered"}
+
+
+def _verified(fact: Recorded[ResourceVerified]) -> Iterable[Row]:
+    found = fields_of(fact.body, "resource", "connection", "verified_power_w")
+    yield found | _rated(fact.body.electrical, None) | {"status": "verified"}
+
+
 RESOURCES = View(
     name="resources",
     mode=Mode.CURRENT,
@@ -43,22 +78,20 @@ RESOURCES = View(
         "metering_point": "text",
         "verified_power_w": "bigint",
         "status": "text",
+        "carrier": "text",
+        "characteristics": "text[]",
+        "voltage_mv": "bigint",
+        "current_ma": "bigint",
+        "power_factor_ppm": "bigint",
+        "phases": "text",
+        "usable_wh": "bigint",
+        "discharge_efficiency_ppm": "bigint",
+        "charge_efficiency_ppm": "bigint",
+        "max_charge_w": "bigint",
     },
     # The connection names its resources; two connections may use the same name.
     key=("connection", "resource"),
-    on={
-        ResourceRegistered: copied(
-            "resource",
-            "connection",
-            "customer",
-            "type",
-            "rated_power_w",
-            "capacity_wh",
-            "metering_point",
-            status="registered",
-        ),
-        ResourceVerified: copied("resource", "connection", "verified_power_w", status="verified"),
-    },
+    on={ResourceRegistered: _registered, ResourceVerified: _verified},
 )
 
 _SHARING_MEMBERSHIPS_COLUMNS = {
@@ -78,26 +111,7 @@ SHARING_MEMBERSHIPS = View(
     indexes=("connection", "community"),
 )
 
-_CAPABILITY_ALLOTMENTS_COLUMNS = {
-    "connection": "text",
-    "customer": "text",
-    "metering_point": "text",
-    "purpose": "text",
-    "target": "text",
-    "injection_w": "bigint",
-    "reduction_w": "bigint",
-    "resources": "text[]",
-}
-
-CAPABILITY_ALLOTMENTS = View(
-    name="capability_allotments",
-    mode=Mode.CURRENT,
-    columns=_CAPABILITY_ALLOTMENTS_COLUMNS,
-    key=("connection", "purpose", "target"),
-    on={CapabilityAllotted: copied(*_CAPABILITY_ALLOTMENTS_COLUMNS)},
-)
-
-VIEWS = (CONNECTIONS, RESOURCES, SHARING_MEMBERSHIPS, CAPABILITY_ALLOTMENTS)
+VIEWS = (CONNECTIONS, RESOURCES, SHARING_MEMBERSHIPS, *allotments.VIEWS)
 
 QUESTIONS = (
     Question(
@@ -108,16 +122,14 @@ QUESTIONS = (
     Question(
         "resources",
         "SELECT resource, connection, customer, type, rated_power_w, verified_power_w, capacity_wh,"
-        " metering_point, status FROM resources ORDER BY connection, resource",
+        " metering_point, status, carrier, characteristics, voltage_mv, current_ma, power_factor_ppm, phases,"
+        " usable_wh, discharge_efficiency_ppm, charge_efficiency_ppm, max_charge_w"
+        " FROM resources ORDER BY connection, resource",
     ),
     Question(
         "sharing_memberships",
         "SELECT connection, customer, community, factor_ppm, valid_from"
         " FROM sharing_memberships ORDER BY connection, community, valid_from, partition, seq",
     ),
-    Question(
-        "capability_allotments",
-        "SELECT connection, customer, purpose, target, injection_w, reduction_w, resources"
-        " FROM capability_allotments ORDER BY connection, purpose, target",
-    ),
+    *allotments.QUESTIONS,
 )

@@ -2,6 +2,14 @@
 
 from enum import StrEnum
 
+from schemas.equipment import (
+    Characteristic,
+    ElectricalRating,
+    EnergyCarrier,
+    Equipment,
+    StorageRating,
+    StoredEnergy,
+)
 from schemas.message import event
 from schemas.values import EnergyWh, Id, Minutes, Name, PowerW, Ppm, ResourceType, TimeUs
 
@@ -14,7 +22,10 @@ class AllotmentPurpose(StrEnum):
 
 
 class SiteRefusal(StrEnum):
-    """Why a wish of this family was refused, in the order of the checks."""
+    """Why a wish of this family was refused, in the order of the checks; new ones stand at the end.
+
+    An allotment's window and waiting request are checked before its capability.
+    """
 
     ALREADY_REGISTERED = "already_registered"
     CONNECTION_UNKNOWN = "connection_unknown"
@@ -27,6 +38,18 @@ class SiteRefusal(StrEnum):
     ALREADY_MEMBER = "already_member"
     PARTICIPATION_EXCEEDED = "participation_exceeded"
     CAPABILITY_EXCEEDED = "capability_exceeded"
+    STORAGE_MISSING = "storage_missing"
+    USABLE_ABOVE_CAPACITY = "usable_above_capacity"
+    EFFICIENCY_ZERO = "efficiency_zero"
+    POWER_ABOVE_ELECTRICAL = "power_above_electrical"
+    WINDOW_OF_A_PROGRAMME = "window_of_a_programme"
+    WINDOW_EMPTY = "window_empty"
+    WINDOW_OFF_GRID = "window_off_grid"
+    WINDOW_OVER = "window_over"
+    REQUEST_WAITING = "request_waiting"
+    TOO_MANY_WINDOWS = "too_many_windows"
+    STORED_ENERGY_EXCEEDED = "stored_energy_exceeded"
+    REQUEST_UNKNOWN = "request_unknown"
 
 
 @event
@@ -57,17 +80,25 @@ class ResourceRegistered:
     capacity_wh: EnergyWh
     metering_point: Id
     interval_min: Minutes
+    carrier: EnergyCarrier = EnergyCarrier.UNSPECIFIED
+    characteristics: tuple[Characteristic, ...] = ()
+    electrical: ElectricalRating | None = None
+    storage: StorageRating | None = None
 
 
 @event
 class ResourceVerified:
-    """The operator found the resource able to deliver this power; from now on it may be allotted."""
+    """The operator found the resource able to deliver this power; from now on it may be allotted.
+
+    `electrical` is the rating found, none where nobody named one.
+    """
 
     connection: Id
     customer: Id
     resource: Id
     type: ResourceType
     verified_power_w: PowerW
+    electrical: ElectricalRating | None = None
 
 
 @event
@@ -90,7 +121,8 @@ class SharingJoined:
 class CapabilityAllotted:
     """The target may use this much of the site's capability; the sum over targets stays within it.
 
-    `resources` are the site's verified resources at this time.
+    For deliveries in [valid_from, valid_to); none is no border. `resources` are the site's verified resources at
+    this time, `equipment` says what was found of each, `stored` what storage adds to a market's injection.
     """
 
     connection: Id
@@ -102,6 +134,62 @@ class CapabilityAllotted:
     reduction_w: PowerW
     resources: tuple[Id, ...]
     zone: Id
+    valid_from: TimeUs | None = None
+    valid_to: TimeUs | None = None
+    equipment: tuple[Equipment, ...] = ()
+    stored: StoredEnergy | None = None
+
+
+@event
+class AllotmentReductionRequested:
+    """The market is asked to make do with this; until it answers, the account counts the higher of both.
+
+    The fields are those of the allotment as it would be.
+    """
+
+    connection: Id
+    customer: Id
+    request: Id
+    market: Id
+    injection_w: PowerW
+    reduction_w: PowerW
+    valid_from: TimeUs | None
+    valid_to: TimeUs | None
+    resources: tuple[Id, ...]
+    zone: Id
+    equipment: tuple[Equipment, ...]
+    stored: StoredEnergy | None
+
+
+@event
+class AllotmentLowered:
+    """The market makes do with less: what was requested is the allotment now, and the rest is free."""
+
+    connection: Id
+    customer: Id
+    request: Id
+    market: Id
+    injection_w: PowerW
+    reduction_w: PowerW
+    valid_from: TimeUs | None
+    valid_to: TimeUs | None
+
+
+@event
+class AllotmentRetained:
+    """The market needs what it holds: the allotment stays as it was.
+
+    `reason`, `limit` and `found` are the market's, of the delivery interval at `delivery_start_at`.
+    """
+
+    connection: Id
+    customer: Id
+    request: Id
+    market: Id
+    reason: Name
+    limit: int
+    found: int
+    delivery_start_at: TimeUs
 
 
 @event

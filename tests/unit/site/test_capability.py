@@ -7,7 +7,7 @@ from schemas.site.commands import AllotCapability, VerifyResource
 from schemas.site.events import AllotmentPurpose, CommandRefused, SiteRefusal
 from schemas.values import ResourceType
 from tests.unit.given import Scenario
-from tests.unit.site.registered import allotted, refused, resource, site, verified
+from tests.unit.site.registered import allotted, gear, refused, resource, site, verified
 from tests.unit.written import recorded
 
 MARKET, PROGRAMME = AllotmentPurpose.MARKET, AllotmentPurpose.PROGRAMME
@@ -47,14 +47,19 @@ def test_a_pure_buyer_allots_no_injection() -> None:
     assert site().when(AllotCapability(MARKET, "m1", 0, 0), actor="ann") == [allotted(MARKET, "m1", 0, 0)]
 
 
+FOUND_PV = gear("pv", GENERATION, 4_000)
+
+
 def test_an_allotment_replaces_the_one_before() -> None:
     ann = site(*PV)
-    ann.when(AllotCapability(MARKET, "m1", 4_000, 0), actor="ann")
-    assert ann.when(AllotCapability(MARKET, "m1", 3_999, 0), actor="ann") == [allotted(MARKET, "m1", 3_999, 0, "pv")]
+    ann.when(AllotCapability(MARKET, "m1", 3_998, 0), actor="ann")
+    assert ann.when(AllotCapability(MARKET, "m1", 3_999, 0), actor="ann") == [
+        allotted(MARKET, "m1", 3_999, 0, FOUND_PV)
+    ]
     assert ann.when(AllotCapability(MARKET, "m2", 2, 0), actor="ann") == refused(
         "AllotCapability", "m2", SiteRefusal.CAPABILITY_EXCEEDED, 4_000, 4_001
     )
-    assert ann.when(AllotCapability(MARKET, "m2", 1, 0), actor="ann") == [allotted(MARKET, "m2", 1, 0, "pv")]
+    assert ann.when(AllotCapability(MARKET, "m2", 1, 0), actor="ann") == [allotted(MARKET, "m2", 1, 0, FOUND_PV)]
 
 
 def test_a_market_and_a_programme_of_the_same_name_are_two() -> None:
@@ -82,8 +87,8 @@ def test_an_allotment_names_the_verified_resources_sorted() -> None:
 
 
 def test_policies_carry_an_allotment_to_its_target_only() -> None:
-    market = recorded("site", "gcp-1", allotted(MARKET, "m1", 4_000, 7, "pv"))
-    programme = recorded("site", "gcp-1", allotted(PROGRAMME, "p1", 7, 2_000, "heat"))
+    market = recorded("site", "gcp-1", allotted(MARKET, "m1", 4_000, 7, gear("pv", GENERATION, 4_000)))
+    programme = recorded("site", "gcp-1", allotted(PROGRAMME, "p1", 7, 2_000, gear("heat", LOAD, 2_000)))
     assert list(site_to_market.record_capability(market)) == [
         ("m1", RecordCapability("gcp-1", "ann", 4_000, ("pv",), "lv1-101"))
     ]

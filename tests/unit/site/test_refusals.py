@@ -6,7 +6,7 @@ from schemas.site.commands import AllotCapability, JoinSharing, RegisterConnecti
 from schemas.site.events import AllotmentPurpose, SiteRefusal
 from schemas.values import ResourceType
 from tests.unit.given import Scenario
-from tests.unit.site.registered import allotted, joined, refused, resource, site, verified
+from tests.unit.site.registered import allotted, gear, joined, refused, resource, site, verified
 
 MARKET, PROGRAMME = AllotmentPurpose.MARKET, AllotmentPurpose.PROGRAMME
 GENERATION, STORAGE, LOAD = ResourceType.GENERATION, ResourceType.STORAGE, ResourceType.LOAD
@@ -99,7 +99,7 @@ def test_participation_exceeded() -> None:
 
 def test_capability_exceeded_names_injection_first() -> None:
     ann = site(resource("pv", GENERATION, 5_000), verified("pv", GENERATION, 4_000))
-    ann.given(allotted(MARKET, "m1", 3_000, 0, "pv"))
+    ann.given(allotted(MARKET, "m1", 3_000, 0, gear("pv", GENERATION, 4_000)))
     assert ann.when(AllotCapability(MARKET, "m2", 1_001, 1), actor="ann") == refused(
         "AllotCapability", "m2", SiteRefusal.CAPABILITY_EXCEEDED, 4_000, 4_001
     )
@@ -107,7 +107,7 @@ def test_capability_exceeded_names_injection_first() -> None:
 
 def test_capability_exceeded_by_reduction() -> None:
     ann = site(resource("heat", LOAD, 5_000), verified("heat", LOAD, 2_000))
-    ann.given(allotted(PROGRAMME, "p1", 0, 1_500, "heat"))
+    ann.given(allotted(PROGRAMME, "p1", 0, 1_500, gear("heat", LOAD, 2_000)))
     assert ann.when(AllotCapability(PROGRAMME, "p2", 0, 501), actor="ann") == refused(
         "AllotCapability", "p2", SiteRefusal.CAPABILITY_EXCEEDED, 2_000, 2_001
     )

@@ -4,21 +4,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.policies import site_to_meter
-from projections.site.views import CAPABILITY_ALLOTMENTS, CONNECTIONS, RESOURCES, SHARING_MEMBERSHIPS
+from projections.site.allotments import CAPABILITY_ALLOTMENTS
+from projections.site.views import CONNECTIONS, RESOURCES, SHARING_MEMBERSHIPS, VIEWS
+from schemas.catalog import messages_of
+from schemas.message import Kind
 from schemas.meter.commands import RegisterMeteringPoint
 from schemas.meter.events import MeterKind
 from schemas.site.commands import AllotCapability, JoinSharing, RegisterConnection, RegisterResource, VerifyResource
 from schemas.site.events import (
     AllotmentPurpose,
     CapabilityAllotted,
-    ConnectionRegistered,
-    ResourceRegistered,
+    CommandRefused,
     ResourceVerified,
-    SharingJoined,
 )
 from schemas.values import ResourceType
 from tests.unit.given import Scenario, only
-from tests.unit.site.registered import CONNECTION, allotted, joined, resource, site, verified
+from tests.unit.site.registered import CONNECTION, allotted, gear, joined, resource, site, verified
 from tests.unit.written import only_judges, rebuilt, recorded
 
 REGISTER = RegisterConnection(
@@ -34,7 +35,7 @@ def test_from_registration_to_allotment() -> None:
     assert ann.when(VerifyResource("pv", 4_500), actor="grid") == [verified("pv", ResourceType.GENERATION, 4_500)]
     assert ann.when(JoinSharing("c1", 1_000_000, 3), actor="ann") == [joined("c1", 1_000_000, 3)]
     assert ann.when(AllotCapability(AllotmentPurpose.MARKET, "m1", 4_500, 0), actor="ann") == [
-        allotted(AllotmentPurpose.MARKET, "m1", 4_500, 0, "pv")
+        allotted(AllotmentPurpose.MARKET, "m1", 4_500, 0, gear("pv", ResourceType.GENERATION, 4_500))
     ]
     assert ann.later(10**15) == []
 
@@ -69,11 +70,11 @@ def test_rows() -> None:
     assert (row["status"], row["type"], row.get("verified_power_w")) == ("registered", "storage", None)
     (row,) = rows(RESOURCES, verified("bat", ResourceType.STORAGE, 2_500))
     assert row == {"connection": "gcp-1", "resource": "bat", "status": "verified", "verified_power_w": 2_500}
-    (row,) = rows(CAPABILITY_ALLOTMENTS, allotted(AllotmentPurpose.PROGRAMME, "p1", 0, 9, "heat"))
+    heat = gear("heat", ResourceType.LOAD, 2_000)
+    (row,) = rows(CAPABILITY_ALLOTMENTS, allotted(AllotmentPurpose.PROGRAMME, "p1", 0, 9, heat))
     assert (row["purpose"], row["target"], row["resources"]) == ("programme", "p1", ["heat"])
-    facts = {ConnectionRegistered, ResourceRegistered, ResourceVerified, SharingJoined, CapabilityAllotted}
-    views = (CONNECTIONS, RESOURCES, SHARING_MEMBERSHIPS, CAPABILITY_ALLOTMENTS)
-    assert {kind for view in views for kind in view.on} == facts
+    facts = {m.cls for m in messages_of("site") if m.kind is Kind.EVENT} - {CommandRefused}
+    assert {kind for view in VIEWS for kind in view.on} == facts
 
 
 POWER = st.sampled_from([0, 1, 2_000, 6_000, 12_000])
