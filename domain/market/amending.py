@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 from domain.identity import birthplace
 from domain.market.book import Order
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
-from domain.market.gates import cancelled_together
+from domain.market.gates import MAX_SLICE, cancelled_together
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, Instrument, Market
 from domain.market.timers import Ahead
@@ -39,6 +39,7 @@ from schemas.market.events import (
     TradeMade,
     TradingHalted,
 )
+from schemas.market.package_events import BlocksCancelled
 from schemas.values import Side
 
 MAX_SLICES: Final = 500
@@ -49,7 +50,7 @@ ENTERING: Final = (TradeMade, ContractConcluded, OrderCancelled, OrderReduced, T
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
     AmendOrder: (OrderAmended, *ENTERING, CommandRefused),
-    CancelOrders: (OrdersCancelled, CommandRefused),
+    CancelOrders: (OrdersCancelled, BlocksCancelled, CommandRefused),
 }
 
 Wish = AmendOrder | CancelOrders
@@ -162,13 +163,25 @@ def _refuse_cancellations(state: Market, wish: CancelOrders, actor: str) -> Refu
 
 
 def _cancel(state: Market, wish: CancelOrders, now: Moment) -> list[Any]:
-    """In slices of one instrument each."""
+    """In slices of one instrument each, then blocks where no instrument is named."""
     ahead = Ahead(now.at, MAX_SLICES)
     facts: list[Any] = []
     for instrument, orders in _chosen(state, wish, now.at):
         start = instrument.delivery_start_at
         facts += cancelled_together(state, start, orders, CancelReason.MASS_CANCELLATION, ahead)
+    blocks = tuple(_chosen_blocks(state, wish))
+    for place in range(0, len(blocks), MAX_SLICE):
+        if len(facts) < MAX_SLICES:
+            part = blocks[place : place + MAX_SLICE]
+            facts.append(BlocksCancelled(state.market, CancelReason.MASS_CANCELLATION, part))
     return facts or refused(wish, wish.party, wish.party, Refusal(MarketRefusal.NOTHING_CHANGED))
+
+
+def _chosen_blocks(state: Market, wish: CancelOrders) -> Iterable[str]:
+    if wish.delivery_start_at is None:
+        for block_id, block in state.blocks.items():
+            if block.order.party == wish.party and wish.side in (None, Side.BUY if block.order.buys else Side.SELL):
+                yield block_id
 
 
 def _chosen(state: Market, wish: CancelOrders, at: int) -> Iterable[tuple[Instrument, list[Order]]]:

@@ -3,7 +3,7 @@
 Lines close no ring, so there is one way between two zones, and what crosses each line of it is a matter of counting.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,34 +62,39 @@ def paths_of(rules: RuleSet) -> Mapping[tuple[str, str], Path]:
 
 @dataclass(slots=True)
 class Crossing:
-    """What can still cross the lines for one delivery, while an order walks through the book.
+    """What can still cross the lines for a delivery, while an order walks through the book.
 
-    `paths` are those of the rules, `slots` the settlement intervals of the delivery, each a whole number of lots;
-    `planned_wh` is what the walk has sent over each line so far, per settlement interval.
+    `paths` are those of the rules, `slots` the settlement intervals of the delivery; an order's quantity is split
+    over `intervals` of them, each a whole number of lots. `planned_wh` is what the walk, or several walks of one wish,
+    have sent over a line in a settlement interval so far.
     """
 
     paths: Mapping[tuple[str, str], Path]
-    slots: tuple[Slot, ...]
+    slots: Sequence[Slot]
+    intervals: int
     lot_wh: int
-    planned_wh: dict[str, int] = field(default_factory=dict)
+    planned_wh: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def room_wh(self, zone: str, other: str, buys: bool) -> int:
         """What an order in `zone` can trade with one in `other`: published capacity less what crosses net."""
         path = self.paths.get((other, zone) if buys else (zone, other))
         if path is None:
             return 0
+        planned = self.planned_wh
         room = min(
-            _left_wh(slot, line, sign) - sign * self.planned_wh.get(line, 0)
+            _left_wh(slot, line, sign) - sign * planned.get((slot.start_at, line), 0)
             for slot in self.slots
             for line, sign in path
         )
-        return max(room, 0) // self.lot_wh * self.lot_wh * len(self.slots)
+        return max(room, 0) // self.lot_wh * self.lot_wh * self.intervals
 
     def take(self, zone: str, other: str, buys: bool, energy_wh: int) -> None:
-        """So much of the delivery goes from one to the other."""
+        """So much goes from one to the other."""
         if zone != other:
-            for line, sign in self.paths[(other, zone) if buys else (zone, other)]:
-                self.planned_wh[line] = self.planned_wh.get(line, 0) + sign * energy_wh // len(self.slots)
+            for slot in self.slots:
+                for line, sign in self.paths[(other, zone) if buys else (zone, other)]:
+                    place = slot.start_at, line
+                    self.planned_wh[place] = self.planned_wh.get(place, 0) + sign * energy_wh // self.intervals
 
 
 def _left_wh(slot: Slot, line: str, sign: int) -> int:

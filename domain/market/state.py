@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from heapq import heappush
 from typing import Any, Final
 
+from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
 from domain.market.exposure import Account
@@ -126,6 +127,8 @@ class Market:
     orders: dict[str, Order] = field(default_factory=dict)
     proposals: int = 0
     negotiations: dict[str, Negotiation] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
+    block_books: dict[Span, Book] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
 
     def __getstate__(self) -> tuple[Any, ...]:

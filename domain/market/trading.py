@@ -40,10 +40,22 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
     wish = command.body
     ids = birthplace(FAMILY, command)
     zone = state.connections[wish.connection].zone
-    accepted = OrderAccepted(
+    accepted = accept(state, instrument, wish, born(ids, 0), state.sequence + 1, zone)
+    facts: list[Any] = [accepted]
+    if instrument.phase is _CONTINUOUS:
+        minimum_wh = 0 if wish.terms is None else wish.terms.minimum_wh
+        enter(state, instrument, accepted, facts, ids, 0, now.at, minimum_wh, bounds_of(instrument, zone))
+    return facts
+
+
+def accept(
+    state: Market, instrument: Instrument, wish: SubmitOrder, order: str, sequence: int, zone: str
+) -> OrderAccepted:
+    """A checked order as it is accepted."""
+    return OrderAccepted(
         state.market,
-        born(ids, 0),
-        state.sequence + 1,
+        order,
+        sequence,
         wish.party,
         wish.connection,
         wish.delivery_start_at,
@@ -56,11 +68,6 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
         None if zone == instrument.rules.zone else zone,
         wish.terms,
     )
-    facts: list[Any] = [accepted]
-    if instrument.phase is _CONTINUOUS:
-        minimum_wh = 0 if wish.terms is None else wish.terms.minimum_wh
-        enter(state, instrument, accepted, facts, ids, 0, now.at, minimum_wh, bounds_of(instrument, zone))
-    return facts
 
 
 def bounds_of(instrument: Instrument, zone: str) -> Bounds | None:
@@ -76,7 +83,9 @@ def bounds_of(instrument: Instrument, zone: str) -> Bounds | None:
 def crossing_of(instrument: Instrument) -> Crossing | None:
     """What can cross the lines for this delivery; none in a market without."""
     paths = instrument.paths
-    return None if paths is None else Crossing(paths, instrument.slots, instrument.rules.lot_wh)
+    if paths is None:
+        return None
+    return Crossing(paths, instrument.slots, len(instrument.slots), instrument.rules.lot_wh)
 
 
 def as_entering(state: Market, order: Order) -> OrderAccepted:

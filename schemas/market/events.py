@@ -127,6 +127,8 @@ class MarketRefusal(StrEnum):
     NOT_SUSPENDED = "not_suspended"
     TOO_MANY_ORDERS = "too_many_orders"
     BASKET_OVERLAPS = "basket_overlaps"
+    BLOCK_UNKNOWN = "block_unknown"
+    RESTRICTION_NOT_IN_BLOCK = "restriction_not_in_block"
 
 
 @value

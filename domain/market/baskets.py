@@ -1,0 +1,79 @@
+"""Several orders in one wish: linked baskets, and blocks that are filled out of the books of their deliveries.
+
+A basket is fill-or-kill on every member (domain rules §1.1 rule 3): all of them whole, or none. A block with `fok` is a
+basket of one order for each delivery, one with `ioc` (a market sweep) takes what each of its books has.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from domain.identity import birthplace, born
+from domain.market.refusal import Refusal
+from domain.market.state import FAMILY, Market
+from domain.market.trading import accept, bounds_of, enter
+from domain.market.validation import SpokenFor, refuse_order
+from schemas.envelope import Command, Moment
+from schemas.market.commands import SubmitOrder
+from schemas.market.events import CancelReason, MarketRefusal, OrderAccepted, OrderCancelled, Restriction
+from schemas.market.package_events import BasketKilled
+
+MAX_ORDERS: Final = 100
+"""Of one wish."""
+
+MAX_FACTS: Final = 900
+"""Of one wish: a decision records no more than 1,000 and the last order may bring some."""
+
+
+def refuse_together(state: Market, orders: Sequence[SubmitOrder], actor: str, now: Moment) -> Refusal | None:
+    """The first rule that the first wrong order breaks; each is judged beside what those before it take."""
+    if not state.rules:
+        return Refusal(MarketRefusal.MARKET_UNKNOWN)
+    if not 0 < len(orders) <= MAX_ORDERS:
+        return Refusal(MarketRefusal.TOO_MANY_ORDERS, MAX_ORDERS, len(orders))
+    spoken, seen = SpokenFor(), set[tuple[int, int]]()
+    for order in orders:
+        key = order.delivery_start_at, order.duration_min
+        if key in seen:
+            return Refusal(MarketRefusal.BASKET_OVERLAPS, 0, order.delivery_start_at)
+        seen.add(key)
+        instrument = state.instruments.get(key)
+        broken = refuse_order(state, instrument, order, actor, now, spoken)
+        if broken is not None:
+            return broken
+        assert instrument is not None, "an order for an unknown instrument is refused"
+        spoken.take(instrument, order)
+    return None
+
+
+def submit_together(state: Market, orders: Sequence[SubmitOrder], command: Command[Any], now: Moment) -> list[Any]:
+    """All the orders with what becomes of them; of those that are to be filled whole, all or none.
+
+    Ids count on through orders, trades and contracts in turn; a basket that is killed has the first one.
+    """
+    ids = birthplace(FAMILY, command)
+    facts: list[Any] = []
+    planned: dict[tuple[int, str], int] = {}
+    n = 0
+    for number, order in enumerate(orders):
+        instrument = state.instruments[order.delivery_start_at, order.duration_min]
+        zone = state.connections[order.connection].zone
+        accepted = accept(state, instrument, order, born(ids, n), state.sequence + 1 + number, zone)
+        if len(facts) > MAX_FACTS:
+            facts += (accepted, _untouched(accepted))
+            n += 1
+            continue
+        bounds = bounds_of(instrument, zone)
+        if bounds is not None and bounds.crossing is not None:
+            bounds.crossing.planned_wh = planned
+        facts.append(accepted)
+        n = 1 + enter(state, instrument, accepted, facts, ids, n, now.at, 0, bounds)
+        last = facts[-1]
+        killed = isinstance(last, OrderCancelled) and last.order == accepted.order
+        if order.restriction is Restriction.FOK and (killed or len(facts) > MAX_FACTS):
+            return [BasketKilled(state.market, born(ids, 0), order.party, number)]
+    return facts
+
+
+def _untouched(order: OrderAccepted) -> OrderCancelled:
+    start, rest_wh, reason = order.delivery_start_at, order.quantity_wh, CancelReason.MATCH_LIMIT
+    return OrderCancelled(order.market, order.order, order.party, start, order.side, rest_wh, reason)

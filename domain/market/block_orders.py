@@ -1,0 +1,378 @@
+"""Block orders that rest, and the stream of what spans several deliveries (domain rules §1.1 rule 3).
+
+Blocks of the same deliveries have a book of their own. There a block trades whole or not at all, with as many resting
+blocks as fill it, by price and then by acceptance, at their prices. It takes capability of every settlement interval
+and credit for all of it. When the gate of its first delivery closes, it is cancelled.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, assert_never
+
+from domain.identity import birthplace, born
+from domain.market.amending import ENTERING
+from domain.market.baskets import refuse_together, submit_together
+from domain.market.block_state import Block, Span, span_name, span_of
+from domain.market.book import Book, Order
+from domain.market.capability import Slot, use
+from domain.market.evolution import look_again
+from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.gates import MAX_SLICE
+from domain.market.matching import Bounds, match
+from domain.market.network import Crossing, flow
+from domain.market.refusal import Refusal, refused
+from domain.market.state import FAMILY, Instrument, Market
+from domain.market.timers import BLOCK_EXPIRY, BLOCK_GATE, Ahead, Timed, Timer
+from schemas.envelope import Command, Moment
+from schemas.market.commands import SubmitOrder
+from schemas.market.events import (
+    CancelReason,
+    CommandRefused,
+    ContractConcluded,
+    MarketRefusal,
+    OrderAccepted,
+    Restriction,
+)
+from schemas.market.package_commands import CancelBlock, SubmitBasket, SubmitBlock
+from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
+from schemas.values import DeliveryMode, Side
+
+MAX_BLOCK: Final = 100
+"""Deliveries of one block."""
+
+OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
+    SubmitBasket: (OrderAccepted, *ENTERING, BasketKilled, CommandRefused),
+    SubmitBlock: (
+        BlockAccepted,
+        BlockTradeMade,
+        BlocksCancelled,
+        OrderAccepted,
+        *ENTERING,
+        BasketKilled,
+        CommandRefused,
+    ),
+    CancelBlock: (BlocksCancelled, CommandRefused),
+}
+FACTS: Final = (BasketKilled, BlockAccepted, BlockTradeMade, BlocksCancelled)
+
+Wish = SubmitBasket | SubmitBlock | CancelBlock
+Fact = BasketKilled | BlockAccepted | BlockTradeMade | BlocksCancelled
+
+
+def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
+    """A basket or block with what becomes of it, or the first rule that forbids it."""
+    wish: Wish = command.body
+    actor = command.meta.actor
+    match wish:
+        case SubmitBasket():
+            orders = tuple(
+                SubmitOrder(
+                    wish.party,
+                    order.connection,
+                    order.delivery_start_at,
+                    order.side,
+                    order.quantity_wh,
+                    order.limit_price_nano_per_kwh,
+                    Restriction.FOK,
+                    None,
+                    order.duration_min,
+                )
+                for order in wish.orders
+            )
+            refusal = refuse_together(state, orders, actor, now)
+            if refusal is not None:
+                return refused(wish, wish.party, wish.party, refusal)
+            return submit_together(state, orders, command, now)
+        case SubmitBlock():
+            return _submit(state, command, wish, now)
+        case CancelBlock():
+            refusal = _refuse_cancellation(state, wish, actor, now)
+            if refusal is not None:
+                return refused(wish, wish.block, actor, refusal)
+            return [BlocksCancelled(state.market, CancelReason.OWNER, (wish.block,))]
+        case _:
+            assert_never(wish)
+
+
+def _submit(state: Market, command: Command[Any], wish: SubmitBlock, now: Moment) -> list[Any]:
+    orders = tuple(_parts(wish))
+    refusal = _refuse_block(state, wish, orders, command.meta.actor, now)
+    if refusal is not None:
+        return refused(wish, wish.connection, wish.party, refusal)
+    if wish.restriction is not Restriction.AON:
+        return submit_together(state, orders, command, now)
+    return _rest(state, command, wish, now)
+
+
+def _parts(wish: SubmitBlock) -> Iterator[SubmitOrder]:
+    """The block as an order for each of its deliveries; so it is judged, and so it is filled out of their books."""
+    for start, duration_min in span_of((wish.first_start_at, wish.duration_min, min(wish.intervals, MAX_BLOCK + 1))):
+        yield SubmitOrder(
+            wish.party,
+            wish.connection,
+            start,
+            wish.side,
+            wish.quantity_wh,
+            wish.limit_price_nano_per_kwh,
+            wish.restriction,
+            wish.expires_at,
+            duration_min,
+        )
+
+
+def _refuse_block(
+    state: Market, wish: SubmitBlock, orders: Sequence[SubmitOrder], actor: str, now: Moment
+) -> Refusal | None:
+    if wish.restriction is Restriction.NONE:
+        return Refusal(MarketRefusal.RESTRICTION_NOT_IN_BLOCK)
+    if wish.intervals > MAX_BLOCK:
+        return Refusal(MarketRefusal.TOO_MANY_INTERVALS, MAX_BLOCK, wish.intervals)
+    return refuse_together(state, orders, actor, now)
+
+
+def _rest(state: Market, command: Command[Any], wish: SubmitBlock, now: Moment) -> list[Any]:
+    ids = birthplace(FAMILY, command)
+    span = wish.first_start_at, wish.duration_min, wish.intervals
+    instruments = _instruments(state, span)
+    rules, buys = instruments[0].rules, wish.side is Side.BUY
+    zone = state.connections[wish.connection].zone
+    accepted = BlockAccepted(
+        state.market,
+        born(ids, 0),
+        state.sequence + 1,
+        wish.party,
+        wish.connection,
+        zone,
+        wish.side,
+        wish.first_start_at,
+        wish.intervals,
+        wish.duration_min,
+        wish.quantity_wh,
+        wish.limit_price_nano_per_kwh,
+        wish.expires_at,
+    )
+    paths = instruments[0].paths
+    slots = _slots(instruments)
+    crossing = None if paths is None else Crossing(paths, slots, len(instruments[0].slots), rules.lot_wh)
+    plan = match(
+        state.block_books.get(span, Book()),
+        wish.party,
+        buys,
+        wish.quantity_wh,
+        wish.limit_price_nano_per_kwh,
+        Restriction.AON,
+        rules.self_trade,
+        now.at,
+        0,
+        None if crossing is None else Bounds(zone, crossing=crossing),
+    )
+    facts: list[Any] = [accepted]
+    rest_wh, n = wish.quantity_wh, 0
+    for resting, quantity_wh in plan.meetings:
+        if not quantity_wh:
+            facts.append(BlocksCancelled(state.market, CancelReason.SELF_TRADE, (resting.order,)))
+            continue
+        rest_wh -= quantity_wh
+        buyer, seller = (accepted, resting) if buys else (resting, accepted)
+        trade = BlockTradeMade(
+            state.market,
+            born(ids, n + 1),
+            _id(buyer),
+            _id(seller),
+            buyer.party,
+            seller.party,
+            wish.side,
+            wish.first_start_at,
+            wish.intervals,
+            wish.duration_min,
+            quantity_wh,
+            resting.limit_price_nano_per_kwh,
+            rest_wh if buys else 0,
+            0 if buys else rest_wh,
+        )
+        n += 2
+        facts += (trade, _contract(instruments, trade, born(ids, n), buyer, seller))
+    return facts
+
+
+def _id(side: BlockAccepted | Order) -> str:
+    return side.block if isinstance(side, BlockAccepted) else side.order
+
+
+def _contract(
+    instruments: Sequence[Instrument],
+    trade: BlockTradeMade,
+    contract: str,
+    buyer: BlockAccepted | Order,
+    seller: BlockAccepted | Order,
+) -> ContractConcluded:
+    """One contract over all deliveries, its quantities per settlement interval; firm across zones."""
+    first = instruments[0]
+    rules, intervals = first.rules, len(first.slots)
+    crosses = None if buyer.zone == seller.zone else buyer.zone
+    return ContractConcluded(
+        trade.market,
+        seller.zone,
+        rules.operator,
+        contract,
+        trade.trade,
+        trade.seller,
+        trade.buyer,
+        seller.connection,
+        buyer.connection,
+        trade.first_start_at,
+        rules.interval_min,
+        (trade.quantity_wh // intervals,) * (intervals * trade.intervals),
+        rules.currency,
+        trade.price_nano_per_kwh,
+        rules.points_per_kwh,
+        rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
+        first.version,
+        crosses,
+    )
+
+
+def _refuse_cancellation(state: Market, wish: CancelBlock, actor: str, now: Moment) -> Refusal | None:
+    if not state.rules:
+        return Refusal(MarketRefusal.MARKET_UNKNOWN)
+    block = state.blocks.get(wish.block)
+    if block is None:
+        return Refusal(MarketRefusal.BLOCK_UNKNOWN)
+    if actor != block.order.party:
+        return Refusal(MarketRefusal.NOT_AUTHORISED)
+    first = state.instruments[next(span_of(block.span))]
+    if first.closed or now.at >= first.gate_at:
+        return Refusal(MarketRefusal.GATE_CLOSED, first.gate_at, now.at)
+    return None
+
+
+def apply(state: Market, fact: Fact) -> None:
+    """The market after a fact about baskets and blocks."""
+    match fact:
+        case BasketKilled():
+            pass
+        case BlockAccepted():
+            _accepted(state, fact)
+        case BlockTradeMade():
+            _traded(state, fact)
+        case BlocksCancelled():
+            for block_id in fact.blocks:
+                block = state.blocks[block_id]
+                _lessen(state, block, block.order.rest_wh)
+                _leave(state, block)
+        case _:
+            assert_never(fact)
+
+
+def _accepted(state: Market, fact: BlockAccepted) -> None:
+    span = fact.first_start_at, fact.interval_min, fact.intervals
+    first = state.instruments[fact.first_start_at, fact.interval_min]
+    price, buys = fact.limit_price_nano_per_kwh, fact.side is Side.BUY
+    assumed = first.rules.assumed_price_nano_per_kwh
+    order = Order(
+        fact.block,
+        fact.sequence,
+        fact.party,
+        fact.connection,
+        fact.zone,
+        first.key,
+        buys,
+        price,
+        price if buys else -price,
+        fact.quantity_wh,
+        fact.expires_at,
+        bought_pico_per_wh(price) if buys else sold_pico_per_wh(price, assumed),
+        True,
+    )
+    state.sequence = fact.sequence
+    block = state.blocks[fact.block] = Block(order, span)
+    book = state.block_books.get(span)
+    if book is None:
+        book = state.block_books[span] = Book()
+        state.remind(first.gate_at, BLOCK_GATE, fact.first_start_at, span_name(span))
+    book.add(order)
+    _lessen(state, block, -fact.quantity_wh)
+    if fact.expires_at is not None:
+        state.remind(fact.expires_at, BLOCK_EXPIRY, fact.sequence, fact.block)
+
+
+def _traded(state: Market, fact: BlockTradeMade) -> None:
+    price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
+    buyer, seller = state.blocks[fact.buy_block], state.blocks[fact.sell_block]
+    instruments = _instruments(state, buyer.span)
+    bought = bought_pico_per_wh(price)
+    sold = sold_pico_per_wh(price, instruments[0].rules.assumed_price_nano_per_kwh)
+    for block, rest_wh, exposure in ((buyer, fact.buy_rest_wh, bought), (seller, fact.sell_rest_wh, sold)):
+        party = block.order.party
+        open_pico = block.order.exposure_pico_per_wh
+        state.account(party).exposure_pico += quantity_wh * len(instruments) * (exposure - open_pico)
+        for instrument in instruments:
+            committed = instrument.committed_pico
+            committed[party] = committed.get(party, 0) + quantity_wh * exposure
+        if rest_wh:
+            block.order.rest_wh = rest_wh
+        else:
+            _leave(state, block)
+    slots = _slots(instruments)
+    each_wh = quantity_wh // len(instruments[0].slots)
+    use(slots, buyer.order.connection, -each_wh)
+    paths = instruments[0].paths
+    if paths is not None and buyer.order.zone != seller.order.zone:
+        flow(slots, paths[seller.order.zone, buyer.order.zone], each_wh)
+        look_again(state, slots)
+
+
+def _lessen(state: Market, block: Block, energy_wh: int) -> None:
+    """So much less of each delivery is open: its credit and capability are free (< 0: more is open)."""
+    order, instruments = block.order, _instruments(state, block.span)
+    state.account(order.party).exposure_pico -= energy_wh * len(instruments) * order.exposure_pico_per_wh
+    if not order.buys:
+        use(_slots(instruments), order.connection, -energy_wh // len(instruments[0].slots))
+
+
+def _leave(state: Market, block: Block) -> None:
+    book = state.block_books[block.span]
+    book.reduce(block.order, 0)
+    del state.blocks[block.order.order]
+    if not book.resting:
+        del state.block_books[block.span]
+
+
+def _instruments(state: Market, span: Span) -> list[Instrument]:
+    return [state.instruments[key] for key in span_of(span)]
+
+
+def _slots(instruments: Sequence[Instrument]) -> list[Slot]:
+    return [slot for instrument in instruments for slot in instrument.slots]
+
+
+def _expire(state: Market, timer: Timer, ahead: Ahead) -> Iterator[BlocksCancelled]:
+    if timer[3] not in ahead.gone:
+        ahead.room -= 1
+        ahead.gone.add(timer[3])
+        yield BlocksCancelled(state.market, CancelReason.EXPIRED, (timer[3],))
+
+
+def _close(state: Market, timer: Timer, ahead: Ahead) -> Iterator[BlocksCancelled]:
+    book = _book(state, timer)
+    assert book is not None, "a book without blocks is over"
+    left = [order.order for order in book.in_order_of_acceptance() if order.order not in ahead.gone]
+    for place in range(0, len(left), MAX_SLICE):
+        if ahead.room > 0:
+            ahead.room -= 1
+            yield BlocksCancelled(state.market, CancelReason.GATE_CLOSED, tuple(left[place : place + MAX_SLICE]))
+
+
+def _book(state: Market, timer: Timer) -> Book | None:
+    start, duration_min, intervals = map(int, timer[3].split("/"))
+    return state.block_books.get((start, duration_min, intervals))
+
+
+def _is_closed(state: Market, timer: Timer) -> bool:
+    return _book(state, timer) is None
+
+
+def _is_gone(state: Market, timer: Timer) -> bool:
+    return timer[3] not in state.blocks
+
+
+TIMED: Final = {BLOCK_EXPIRY: Timed(_is_gone, _expire), BLOCK_GATE: Timed(_is_closed, _close)}
