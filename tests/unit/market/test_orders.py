@@ -25,6 +25,7 @@ from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (
     CENT,
     GATE,
+    KWH,
     MARKET,
     NOON,
     NOW,
@@ -34,25 +35,14 @@ from tests.unit.market.world import (
     buy,
     joined,
     open_market,
+    resting,
     sell,
     shown,
     submit,
+    trades,
 )
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
-KWH = 1000
-
-
-def resting(*offers: tuple[str, float, float], **changes: Any) -> Scenario:
-    """A market in which these offers (party, kWh, cents) rest and ann, bob, cyd and dan may trade."""
-    market = open_market("ann", "bob", "cyd", "dan", **changes)
-    for party, kwh, cents in offers:
-        submit(market, sell(party, kwh, cents))
-    return market
-
-
-def trades(facts: list[Any]) -> list[tuple[str, str, int, int]]:
-    return [(t.buyer, t.seller, t.quantity_wh // KWH, t.price_nano_per_kwh // CENT) for t in only(facts, TradeMade)]
 
 
 def test_the_facts_of_an_order_in_full() -> None:

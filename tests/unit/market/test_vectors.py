@@ -113,6 +113,20 @@ def _named(market: Scenario, names: dict[str, str]) -> tuple[list[Any], list[Any
             [],
             [("ann", Side.SELL, CancelReason.SELF_TRADE, 10)],
         ),
+        (
+            SelfTradeMode.CANCEL_BOTH,
+            [],
+            [],
+            [("bob", 5, 12)],
+            [("ann", Side.SELL, CancelReason.SELF_TRADE, 10), ("ann", Side.BUY, CancelReason.SELF_TRADE, 8)],
+        ),
+        (
+            SelfTradeMode.DECREMENT,
+            [],
+            [],
+            [("ann", 2, 12), ("bob", 5, 12)],
+            [("ann", Side.BUY, CancelReason.SELF_TRADE, 8)],
+        ),
         (SelfTradeMode.OFF, [("ann", "ann", 8, 12)], [], [("ann", 2, 12), ("bob", 5, 12)], []),
     ],
 )

@@ -13,9 +13,10 @@ from schemas.market.events import (
     RuleSetAdopted,
     SelfTradeMode,
     SessionOpened,
+    TradeMade,
 )
 from schemas.values import DeliveryMode, Side
-from tests.unit.given import MINUTE, Scenario
+from tests.unit.given import MINUTE, Scenario, only
 
 MARKET = "m"
 OPERATOR = "op"
@@ -28,6 +29,7 @@ GATE = NOON - 5 * MINUTE
 CENT = 10_000_000
 """Of a currency with 100 cents, per kWh, in 10⁻⁹ units."""
 EURO_MICRO = 10**6
+KWH = 1000
 
 RULES = RuleSet(
     zone="z",
@@ -132,3 +134,16 @@ def shown(market: Scenario, start: int = NOON) -> tuple[list[tuple[str, int, int
         [(o.party, o.rest_wh, o.limit_price_nano_per_kwh) for o in book.crossing(False, -(10**15), market.at)],
         [(o.party, o.rest_wh, o.limit_price_nano_per_kwh) for o in book.crossing(True, 10**15, market.at)],
     )
+
+
+def resting(*offers: tuple[str, float, float], **changes: Any) -> Scenario:
+    """A market in which these offers (party, kWh, cents) rest and ann, bob, cyd and dan may trade."""
+    market = open_market("ann", "bob", "cyd", "dan", **changes)
+    for party, kwh, cents in offers:
+        submit(market, sell(party, kwh, cents))
+    return market
+
+
+def trades(facts: list[Any]) -> list[tuple[str, str, int, int]]:
+    """(buyer, seller, kWh, cents) of each trade."""
+    return [(t.buyer, t.seller, t.quantity_wh // KWH, t.price_nano_per_kwh // CENT) for t in only(facts, TradeMade)]
