@@ -9,9 +9,9 @@ from typing import Any, Final, assert_never
 
 from domain.identity import born_id
 from domain.market.evolution import forget_when_written_out
-from domain.market.network import paths_of, refuse_network, zones_of
+from domain.market.network import paths_of, refuse_network
 from domain.market.refusal import Refusal, refused
-from domain.market.state import FAMILY, MAX_INTERVALS, Connection, Instrument, Market, RulesVersion, Session, starts
+from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, RulesVersion, Session, starts
 from domain.market.timers import GATE, Timed
 from schemas.actors import POLICY
 from schemas.envelope import Command, Moment
@@ -19,12 +19,10 @@ from schemas.market.commands import (
     AdmitParticipant,
     AdoptRuleSet,
     OpenSession,
-    RecordCapability,
     RecordCredit,
     SettleDelivery,
 )
 from schemas.market.events import (
-    CapabilityRecorded,
     CommandRefused,
     CreditRecorded,
     DeliverySettled,
@@ -45,7 +43,6 @@ OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
     AdoptRuleSet: (RuleSetAdopted, CommandRefused),
     OpenSession: (SessionOpened, CommandRefused),
     AdmitParticipant: (ParticipantAdmitted, CommandRefused),
-    RecordCapability: (CapabilityRecorded, CommandRefused),
     RecordCredit: (CreditRecorded, CommandRefused),
     SettleDelivery: (DeliverySettled, CommandRefused),
 }
@@ -53,23 +50,14 @@ FACTS: Final = (
     RuleSetAdopted,
     SessionOpened,
     ParticipantAdmitted,
-    CapabilityRecorded,
     CreditRecorded,
     DeliverySettled,
     CommandRefused,
 )
 TIMED: Final[Mapping[int, Timed]] = {}
 
-Wish = AdoptRuleSet | OpenSession | AdmitParticipant | RecordCapability | RecordCredit | SettleDelivery
-Fact = (
-    RuleSetAdopted
-    | SessionOpened
-    | ParticipantAdmitted
-    | CapabilityRecorded
-    | CreditRecorded
-    | DeliverySettled
-    | CommandRefused
-)
+Wish = AdoptRuleSet | OpenSession | AdmitParticipant | RecordCredit | SettleDelivery
+Fact = RuleSetAdopted | SessionOpened | ParticipantAdmitted | CreditRecorded | DeliverySettled | CommandRefused
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
@@ -101,8 +89,6 @@ def _prepared(state: Market, command: Command[Any], wish: Wish) -> Fact:
             return SessionOpened(market, held.rules.zone, start, intervals, duration_min, held.version, session)
         case AdmitParticipant():
             return ParticipantAdmitted(market, wish.party)
-        case RecordCapability():
-            return CapabilityRecorded(market, wish.connection, wish.party, wish.injection_w, wish.resources, wish.zone)
         case RecordCredit():
             return CreditRecorded(market, wish.party, wish.currency, wish.limit_micro)
         case SettleDelivery():
@@ -114,8 +100,6 @@ def _prepared(state: Market, command: Command[Any], wish: Wish) -> Fact:
 def _about(state: Market, wish: Wish, actor: str) -> tuple[str, str]:
     """What a refused wish was about, and whose party's: the owner's, or who wished it."""
     match wish:
-        case RecordCapability():
-            return wish.connection, wish.party
         case AdmitParticipant() | RecordCredit():
             return wish.party, wish.party
         case _:
@@ -195,7 +179,7 @@ def _refuse_session(state: Market, wish: OpenSession, actor: str, now: Moment) -
 
 def _refuse_from_policy(
     state: Market,
-    wish: AdmitParticipant | RecordCapability | RecordCredit | SettleDelivery,
+    wish: AdmitParticipant | RecordCredit | SettleDelivery,
     actor: str,
     now: Moment,
 ) -> Refusal | None:
@@ -212,9 +196,6 @@ def _refuse_from_policy(
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if isinstance(wish, RecordCredit) and wish.currency != state.rules[-1].rules.currency:
         return Refusal(MarketRefusal.WRONG_CURRENCY)
-    if isinstance(wish, RecordCapability) and wish.zone not in zones_of(state.rules[-1].rules):
-        # Contracts are settled zone by zone; this connection would be in none of the market's.
-        return Refusal(MarketRefusal.WRONG_ZONE)
     if isinstance(wish, AdmitParticipant) and wish.party in state.participants:
         return Refusal(MarketRefusal.ALREADY_ADMITTED)
     if isinstance(wish, SettleDelivery) and wish.to_at > now.at:
@@ -237,9 +218,6 @@ def apply(state: Market, fact: Fact) -> None:
             _opened(state, fact)
         case ParticipantAdmitted():
             state.participants.add(fact.party)
-        case CapabilityRecorded():
-            zone = fact.zone or (state.rules[-1].rules.zone if state.rules else "")
-            state.connections[fact.connection] = Connection(fact.party, fact.injection_w, bool(fact.resources), zone)
         case CreditRecorded():
             state.account(fact.party).limit_micro = fact.limit_micro
         case _:
@@ -259,6 +237,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
         slots = tuple(state.slot(slot) for slot in touched)
         for slot in slots:
             slot.books += 1
+            slot.interval_min = rules.interval_min
         instrument = Instrument(start, duration_min, fact.rules_version, rules, opens_at, gate_at, slots, paths)
         state.instruments[instrument.key] = instrument
         heappush(state.timers, (gate_at, GATE, start, str(duration_min)))

@@ -17,7 +17,8 @@ _MINUTES_PER_HOUR: Final = 60
 
 @dataclass(slots=True)
 class Slot:
-    """One settlement interval, shared by every book whose delivery touches it; `books` counts those.
+    """One settlement interval, shared by every book whose delivery touches it; `books` counts those, and the first
+    one tells its length.
 
     `used_wh` is the rule's sum per connection, `flow_wh` what crosses each line net (+ from its first zone to its
     second), `capacity_wh` what the operator published of a line, that way and back.
@@ -25,6 +26,7 @@ class Slot:
 
     start_at: int
     books: int = 0
+    interval_min: int = 0
     used_wh: dict[str, int] = field(default_factory=dict)
     flow_wh: dict[str, int] = field(default_factory=dict)
     capacity_wh: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -204,7 +204,16 @@ def forget(state: Market, instrument: Instrument) -> None:
     for slot in instrument.slots:
         slot.books -= 1
         if not slot.books:
-            del state.slots[slot.start_at]
+            forget_slot(state, slot)
+
+
+def forget_slot(state: Market, slot: Slot) -> None:
+    """Nothing of a settled interval is needed any more but what it left in storage."""
+    for name in slot.used_wh:
+        held = state.connections.get(name)
+        if held is not None and held.allotted is not None:
+            held.allotted.pass_by(name, slot)
+    del state.slots[slot.start_at]
 
 
 def name_of(instrument: Instrument) -> str:

@@ -16,7 +16,7 @@ from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, Negotiation, starts
 from domain.market.timers import LAPSE, Ahead, Timed, Timer
-from domain.market.validation import refuse_capability, refuse_credit, refuse_price, refuse_quantity
+from domain.market.validation import refuse_credit, refuse_price, refuse_quantity, refuse_sales
 from schemas.envelope import Command, Moment
 from schemas.market.commands import ApproveContract, ProposeContract
 from schemas.market.events import (
@@ -123,10 +123,9 @@ def _proposal_terms(wish: ProposeContract, rules: RuleSet) -> Refusal | None:
 
 def _proposal_limits(state: Market, wish: ProposeContract, listed: Sequence[Instrument]) -> Refusal | None:
     sells = state.connections[wish.seller_connection]
-    for instrument, quantity_wh in zip(listed, wish.quantity_wh, strict=True):
-        refusal = refuse_capability(sells, instrument, wish.seller_connection, quantity_wh)
-        if refusal is not None:
-            return refusal
+    refusal = refuse_sales(sells, wish.seller_connection, zip(listed, wish.quantity_wh, strict=True))
+    if refusal is not None:
+        return refusal
     whole_wh, price = sum(wish.quantity_wh), wish.price_nano_per_kwh
     assumed = listed[0].rules.assumed_price_nano_per_kwh
     return refuse_credit(state, wish.buyer, whole_wh * bought_pico_per_wh(price)) or refuse_credit(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from heapq import heappush
 from typing import Any, Final
 
+from domain.market.allotment import Allotment
 from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
@@ -12,6 +13,7 @@ from domain.market.exposure import Account
 from domain.market.network import Path
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
+from schemas.equipment import Equipment
 from schemas.market.events import ContractProposed, Phase, RuleSet
 from schemas.values import MINUTE_US
 
@@ -84,12 +86,17 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Whose the connection is and what it may sell; without `verified` resources nothing."""
+    """Whose the connection is and what it may sell; without `verified` resources nothing.
+
+    `injection_w` is the power at all times, unless there is an `allotted` one with windows or storage.
+    """
 
     party: str
     injection_w: int
     verified: bool
     zone: str
+    allotted: Allotment | None = None
+    equipment: tuple[Equipment, ...] = ()
 
 
 @dataclass(slots=True)

@@ -3,10 +3,11 @@
 The market is known (an order that is named, too: without it there is no owner and no gate) → authorisation → the
 instrument exists, is open, its gate is not closed, it is not suspended → the participant is admitted, the connection
 is theirs, what sells is verified → quantity: zero, lot, maximum, the minimum is not above it → price: tick, range,
-collar → expiry: in the future, not after the gate → capability → credit (domain rules §1.1 rule 12). Self-trade
-prevention and matching come after; they refuse nothing, they cancel with a reason.
+collar → expiry: in the future, not after the gate → capability, stored energy → credit (domain rules §1.1 rule 12).
+Self-trade prevention and matching come after; they refuse nothing, they cancel with a reason.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -164,6 +165,8 @@ def refuse_capability(
     held: Connection, instrument: Instrument, connection: str, quantity_wh: int, spoken: SpokenFor | None = None
 ) -> Refusal | None:
     """More sold than the connection can inject, in the first settlement interval where it is so."""
+    if held.allotted is not None:
+        return refuse_sales(held, connection, ((instrument, quantity_wh),), spoken)
     limit, slots = capability_wh(held.injection_w, instrument.rules.interval_min), instrument.slots
     each_wh = quantity_wh if len(slots) == 1 else quantity_wh // len(slots)
     for slot in slots:
@@ -173,6 +176,25 @@ def refuse_capability(
         if found > limit:
             return Refusal(MarketRefusal.CAPABILITY_EXCEEDED, limit, found)
     return None
+
+
+def refuse_sales(
+    held: Connection, connection: str, sales: Iterable[tuple[Instrument, int]], spoken: SpokenFor | None = None
+) -> Refusal | None:
+    """Like `refuse_capability`, of sales that come together, and more out of storage than is in it."""
+    before = spoken.used_wh if spoken is not None else {}
+    more_wh = {start: energy_wh for (of, start), energy_wh in before.items() if of == connection}
+    allotted = held.allotted
+    for instrument, quantity_wh in sales:
+        for slot in instrument.slots:
+            start = slot.start_at
+            more_wh[start] = more_wh.get(start, 0) + quantity_wh // len(instrument.slots)
+            limit_w = held.injection_w if allotted is None else allotted.injection_w(start)
+            limit, found = capability_wh(limit_w, slot.interval_min), slot.used_wh.get(connection, 0) + more_wh[start]
+            if found > limit:
+                return Refusal(MarketRefusal.CAPABILITY_EXCEEDED, limit, found)
+    broken = None if allotted is None else allotted.overdrawn(connection, more_wh)
+    return None if broken is None else Refusal(MarketRefusal.STORAGE_EXCEEDED, broken.limit_wh, broken.found_wh)
 
 
 def refuse_credit(state: Market, party: str, needed_pico: int) -> Refusal | None:

@@ -2,6 +2,7 @@
 
 from domain.policies import (
     billing_to_market,
+    market_to_site,
     party_to_community,
     party_to_market,
     settlement_to_billing,
@@ -17,6 +18,7 @@ POLICIES: tuple[Policy, ...] = (
     *party_to_market.POLICIES,
     *site_to_meter.POLICIES,
     *site_to_market.POLICIES,
+    *market_to_site.POLICIES,
     *site_to_programme.POLICIES,
     *billing_to_market.POLICIES,
     *settlement_to_billing.POLICIES,

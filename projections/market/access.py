@@ -8,7 +8,6 @@ from typing import Any
 from projections.view import Mode, Row, View, copied, fields_of
 from schemas.envelope import Recorded
 from schemas.market.events import (
-    CapabilityRecorded,
     CommandRefused,
     CreditRecorded,
     DeliverySettled,
@@ -111,20 +110,6 @@ PARTICIPANTS = View(
     on={ParticipantAdmitted: copied("market", "party")},
 )
 
-CAPABILITIES = View(
-    name="capabilities",
-    mode=Mode.CURRENT,
-    columns={
-        "market": "text",
-        "connection": "text",
-        "party": "text",
-        "injection_w": "bigint",
-        "resources": "text[]",
-    },
-    key=("market", "connection"),
-    on={CapabilityRecorded: copied("market", "connection", "party", "injection_w", "resources")},
-)
-
 CREDITS = View(
     name="credits",
     mode=Mode.CURRENT,
@@ -162,7 +147,6 @@ ACCESS_VIEWS = (
     SESSIONS,
     GATES,
     PARTICIPANTS,
-    CAPABILITIES,
     CREDITS,
     SETTLED_DELIVERIES,
     MARKET_REFUSALS,

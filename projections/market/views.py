@@ -1,10 +1,11 @@
 """Slates of the family `market`: tables, what is summed from them, and what people ask."""
 
 from projections.market.access import ACCESS_VIEWS
+from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
 
-VIEWS: tuple[View, ...] = (*TRADING_VIEWS, *ACCESS_VIEWS)
+VIEWS: tuple[View, ...] = (*TRADING_VIEWS, *ACCESS_VIEWS, *CAPABILITY_VIEWS)
 
 DEPTH = SqlView(
     name="depth",
@@ -107,4 +108,5 @@ FROM market_refusals
 ORDER BY market, partition, seq, "row"
 """,
     ),
+    *CAPABILITY_QUESTIONS,
 )

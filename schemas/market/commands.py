@@ -1,5 +1,6 @@
 """Wishes about a market. Key: the market."""
 
+from schemas.equipment import Equipment, StoredEnergy
 from schemas.market.events import OrderTerms, Restriction, RuleSet
 from schemas.message import command
 from schemas.values import (
@@ -45,13 +46,21 @@ class AdmitParticipant:
 
 @command
 class RecordCapability:
-    """The site allots injection capability of its verified `resources` to the market (sent by a policy)."""
+    """The site allots injection capability of its verified `resources` to the market (sent by a policy).
+
+    For deliveries in [valid_from, valid_to), none is no border. `equipment` says what was found of each resource,
+    `stored` what storage adds.
+    """
 
     connection: Id
     party: Id
     injection_w: PowerW
     resources: tuple[Id, ...]
     zone: Id
+    valid_from: TimeUs | None = None
+    valid_to: TimeUs | None = None
+    equipment: tuple[Equipment, ...] = ()
+    stored: StoredEnergy | None = None
 
 
 @command

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from schemas.equipment import Equipment, StoredEnergy
 from schemas.message import event, value
 from schemas.values import (
     AmountMicro,
@@ -129,6 +130,8 @@ class MarketRefusal(StrEnum):
     BASKET_OVERLAPS = "basket_overlaps"
     BLOCK_UNKNOWN = "block_unknown"
     RESTRICTION_NOT_IN_BLOCK = "restriction_not_in_block"
+    CAPABILITY_IN_USE = "capability_in_use"
+    STORAGE_EXCEEDED = "storage_exceeded"
 
 
 @value
@@ -245,7 +248,8 @@ class ParticipantAdmitted:
 class CapabilityRecorded:
     """The connection may sell up to this injection in every interval; its verified `resources` are market resources.
 
-    A connection without verified resources may buy only (Y.2072 6.2.2, stage 2).
+    Of deliveries in [valid_from, valid_to), none is no border. A connection without verified resources may buy only
+    (Y.2072 6.2.2, stage 2).
     """
 
     market: Id
@@ -254,6 +258,10 @@ class CapabilityRecorded:
     injection_w: PowerW
     resources: tuple[Id, ...]
     zone: Id | None = None
+    valid_from: TimeUs | None = None
+    valid_to: TimeUs | None = None
+    equipment: tuple[Equipment, ...] = ()
+    stored: StoredEnergy | None = None
 
 
 @event

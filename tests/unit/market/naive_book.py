@@ -352,6 +352,15 @@ class NaiveMarket:
             return MarketRefusal.EXPIRY_AFTER_GATE
         return None
 
+    def record(self, connection: str, injection_w: int, to: tuple[str, int, bool]) -> bool:
+        """Whether a connection may be left with so much power in every interval that is not over."""
+        interval_min = self.rules.interval_min
+        coming = {of.start for of in (*self.orders, *self.deals) if of.start + interval_min * MINUTE > self.now}
+        if any(self.used(connection, start) * 60 > injection_w * interval_min for start in coming):
+            return False
+        self.connections[connection] = to
+        return True
+
     def _oversold(self, connection: str, start: int, quantity: int) -> bool:
         injection_w = self.connections[connection][1]
         return (self.used(connection, start) + quantity) * 60 > injection_w * self.rules.interval_min

@@ -10,6 +10,7 @@ import pytest
 from domain.identity import born_id
 from domain.market import decider, trading
 from schemas.envelope import Command, CommandMeta
+from schemas.market.capability_commands import LowerCapability
 from schemas.market.commands import (
     AdmitParticipant,
     AdoptRuleSet,
@@ -38,7 +39,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "915bed733f18afd09520b87a3929d53a"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "286f373941b81ed43e46c015e9860fd8"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
@@ -132,10 +133,17 @@ def close(market: Scenario) -> None:
     market.when(SettleDelivery(NOON, END + 2 * QUARTER), POLICY)
 
 
+def give_back(market: Scenario) -> None:
+    """A site lowers what it allotted: once the market does without it, once it cannot."""
+    for injection_w in (80_000, 1_000):
+        wish = LowerCapability(f"to {injection_w}", "cyd-cp", "cyd", injection_w, ("cyd-pv",), None, None, (), None)
+        market.when(wish, POLICY)
+
+
 def day(kind: type[Scenario] = Scenario) -> Scenario:
     """Some seventy wishes and times; nothing in it may be changed either."""
     market = kind("market", MARKET, at=EVENING)
-    for part in (prepare, trade, negotiate, close):
+    for part in (prepare, trade, give_back, negotiate, close):
         part(market)
     return market
 

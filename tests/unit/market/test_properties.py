@@ -21,6 +21,7 @@ from schemas.market.commands import (
     SubmitOrder,
 )
 from schemas.market.events import (
+    CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
     ContractLapsed,
@@ -255,8 +256,9 @@ class Trading(RuleBasedStateMachine):
 
     def capability(self, connection: str, watts: int) -> None:
         party, resources = CONNECTIONS[connection], ("pv",) if watts else ()
-        self.market.when(RecordCapability(connection, party, watts, resources, "z"), POLICY)
-        self.naive.connections[connection] = (party, watts, watts > 0)
+        facts = self.market.when(RecordCapability(connection, party, watts, resources, "z"), POLICY)
+        recorded = self.naive.record(connection, watts, (party, watts, watts > 0))
+        assert [type(f) for f in facts] == [CapabilityRecorded if recorded else CommandRefused]
 
     def admit(self, party: str) -> None:
         self.market.when(AdmitParticipant(party), POLICY)

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from projections.market.access import (
-    CAPABILITIES,
     CREDITS,
     GATES,
     MARKET_REFUSALS,
@@ -14,6 +13,7 @@ from projections.market.access import (
     PARTICIPANTS,
     SESSIONS,
 )
+from projections.market.capability import CAPABILITIES, CAPABILITY_CHANGES
 from projections.market.trading import CONTRACTS, ORDERS, PROPOSALS, TRADES
 from projections.market.views import VIEWS
 from projections.view import Mode, View
@@ -122,6 +122,9 @@ def test_rules_participants_and_allotments(market: Scenario) -> None:
     assert [(row["party"], row["injection_w"], row["resources"]) for row in table(CAPABILITIES, market)] == [
         (party, 40_000 * n, [f"{party}-pv"] if n else []) for n, party in enumerate(parties)
     ]
+    changes = table(CAPABILITY_CHANGES, market)
+    assert [row["status"] for row in changes] == ["recorded"] * 4 + ["lowered", "retained"]
+    assert changes[-1]["reason"] == "capability_in_use"
     assert [(row["party"], row["limit_micro"]) for row in table(CREDITS, market)] == [(p, 20_000_000) for p in parties]
 
 

@@ -100,6 +100,14 @@ def test_while_the_market_is_asked_what_would_be_raised_counts_too() -> None:
     assert ann.when(wish("m2", 1_001, 8 * Q, 9 * Q), actor="ann") == exceeded("m2", 4_001)
 
 
+def test_a_request_counts_from_its_own_beginning() -> None:
+    ann = pv()
+    ann.when(wish("m1", 2_000, 4 * Q, 5 * Q), actor="ann")
+    ask(ann, wish("m1", 1_000, 2 * Q, 6 * Q))
+    assert ann.when(wish("m2", 3_001, 0, 4 * Q), actor="ann") == exceeded("m2", 4_001)
+    assert type(ann.when(wish("m2", 3_001, 0, 2 * Q), actor="ann")[0]) is CapabilityAllotted
+
+
 def test_what_the_market_makes_do_without_is_free() -> None:
     ann = pv()
     ann.when(wish("m1", 4_000), actor="ann")
@@ -241,6 +249,13 @@ def test_generation_and_stored_energy_are_given_out_once() -> None:
     assert ann.when(more, actor="ann") == refused(
         "AllotCapability", "m3", SiteRefusal.STORED_ENERGY_EXCEEDED, 8_000, 8_001
     )
+
+
+def test_generation_is_what_others_leave_at_all_times() -> None:
+    ann = home()
+    ann.when(AllotCapability(MARKET, "m1", 1_000, 0, stored_wh=1_000), actor="ann")
+    ann.when(AllotCapability(MARKET, "m2", 2_000, 0, 4 * Q, 5 * Q, stored_wh=2_000), actor="ann")
+    assert told(ann, wish("m3", 4_000)) == stored(5_000, 1_000, usable_wh=5_000)
 
 
 def test_what_storage_adds_is_told_anew_only_after_the_markets_answer() -> None:

@@ -90,7 +90,7 @@ def test_policies_carry_an_allotment_to_its_target_only() -> None:
     market = recorded("site", "gcp-1", allotted(MARKET, "m1", 4_000, 7, gear("pv", GENERATION, 4_000)))
     programme = recorded("site", "gcp-1", allotted(PROGRAMME, "p1", 7, 2_000, gear("heat", LOAD, 2_000)))
     assert list(site_to_market.record_capability(market)) == [
-        ("m1", RecordCapability("gcp-1", "ann", 4_000, ("pv",), "lv1-101"))
+        ("m1", RecordCapability("gcp-1", "ann", 4_000, ("pv",), "lv1-101", equipment=(FOUND_PV,)))
     ]
     assert list(site_to_market.record_capability(programme)) == []
     assert list(site_to_programme.enrol(programme)) == [("p1", EnrolSite("gcp-1", "ann", "mp-1", 2_000, "lv1-101"))]
