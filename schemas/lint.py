@@ -64,6 +64,9 @@ COUNTS: Final = frozenset(
         "points_per_kwh",
         "limit",
         "found",
+        "lots",
+        "minimum_lots",
+        "bids",
         "at",
         "valid_until",
         "valid_from",
@@ -73,7 +76,7 @@ COUNTS: Final = frozenset(
 )
 """Plain counts, ordinals and times whose meaning is their name; `limit` and `found` carry the refused field's unit."""
 
-PAST: Final = ("ed", "Made", "Aside", "Unchanged", "OptedOut")
+PAST: Final = ("ed", "Made", "Withdrawn", "Aside", "Unchanged", "OptedOut")
 """How the names of facts end."""
 
 

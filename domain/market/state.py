@@ -10,6 +10,7 @@ from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
 from domain.market.exposure import Account
+from domain.market.listing_state import Listings
 from domain.market.network import Path
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
@@ -137,6 +138,7 @@ class Market:
     blocks: dict[str, Block] = field(default_factory=dict)
     block_books: dict[Span, Book] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
+    listings: Listings = field(default_factory=Listings)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""

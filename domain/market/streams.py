@@ -9,7 +9,17 @@ exactly one stream; a new stream is a line in `STREAMS`. Orders have no module h
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from domain.market import administration, allotting, amending, block_orders, evolution, gates, negotiation, phases
+from domain.market import (
+    administration,
+    allotting,
+    amending,
+    block_orders,
+    evolution,
+    gates,
+    listings,
+    negotiation,
+    phases,
+)
 from domain.market.state import Market
 from domain.market.timers import Timed
 from schemas.envelope import Command, Moment
@@ -37,6 +47,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(block_orders.OUTCOMES, block_orders.decide, block_orders.FACTS, block_orders.apply, block_orders.TIMED),
     Stream(allotting.OUTCOMES, allotting.decide, allotting.FACTS, allotting.apply, {}),
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
+    Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

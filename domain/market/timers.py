@@ -16,6 +16,9 @@ BLOCK_GATE: Final = 5
 """Kinds of timers, in the order in which they come at one time: orders expire first, then proposals lapse, then gates
 close. A stream's kind is a number of its own; what has slices to write out stands at time 0 (`AT_ONCE`)."""
 
+LISTING_CLOSING: Final = 20
+LISTING_RESULT: Final = 21
+
 AT_ONCE: Final = 0
 
 

@@ -2,10 +2,16 @@
 
 from projections.market.access import ACCESS_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
+from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
 
-VIEWS: tuple[View, ...] = (*TRADING_VIEWS, *ACCESS_VIEWS, *CAPABILITY_VIEWS)
+VIEWS: tuple[View, ...] = (
+    *TRADING_VIEWS,
+    *ACCESS_VIEWS,
+    *CAPABILITY_VIEWS,
+    *LISTING_VIEWS,
+)
 
 DEPTH = SqlView(
     name="depth",
@@ -109,4 +115,5 @@ ORDER BY market, partition, seq, "row"
 """,
     ),
     *CAPABILITY_QUESTIONS,
+    *LISTING_QUESTIONS,
 )

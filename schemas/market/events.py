@@ -132,6 +132,16 @@ class MarketRefusal(StrEnum):
     RESTRICTION_NOT_IN_BLOCK = "restriction_not_in_block"
     CAPABILITY_IN_USE = "capability_in_use"
     STORAGE_EXCEEDED = "storage_exceeded"
+    LISTING_UNKNOWN = "listing_unknown"
+    INVALID_LISTING = "invalid_listing"
+    LISTING_NOT_OPEN = "listing_not_open"
+    CAPACITY_EXCEEDED = "capacity_exceeded"
+    BID_NOT_STANDING = "bid_not_standing"
+    BID_LEADS = "bid_leads"
+    REASON_MISSING = "reason_missing"
+    TOO_MANY_BIDS = "too_many_bids"
+    BELOW_RESERVE = "below_reserve"
+    BELOW_INCREMENT = "below_increment"
 
 
 @value

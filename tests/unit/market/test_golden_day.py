@@ -23,6 +23,7 @@ from schemas.market.commands import (
 )
 from schemas.market.events import CancelReason, CommandRefused, OrderCancelled, Restriction, SelfTradeMode
 from tests.unit.given import MINUTE, Scenario, only
+from tests.unit.market.stream_days import offer_and_bid
 from tests.unit.market.world import (
     EURO_MICRO,
     MARKET,
@@ -39,7 +40,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "286f373941b81ed43e46c015e9860fd8"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "446b163ab5722de23129942abf53ac10"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
@@ -143,7 +144,14 @@ def give_back(market: Scenario) -> None:
 def day(kind: type[Scenario] = Scenario) -> Scenario:
     """Some seventy wishes and times; nothing in it may be changed either."""
     market = kind("market", MARKET, at=EVENING)
-    for part in (prepare, trade, give_back, negotiate, close):
+    for part in (
+        prepare,
+        trade,
+        give_back,
+        negotiate,
+        offer_and_bid,
+        close,
+    ):
         part(market)
     return market
 

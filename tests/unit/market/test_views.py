@@ -106,7 +106,11 @@ def test_an_order_is_open_until_it_ends() -> None:
 
 def test_proposals_and_what_became_of_them(market: Scenario) -> None:
     found = {(row["awaiting"], row["state"]): row["quantity_wh"] for row in table(PROPOSALS, market)}
-    assert found == {("ann", "concluded"): [2000, 3000], ("bob", "lapsed"): [500, 500, 500]}
+    assert found == {
+        ("ann", "concluded"): [2000, 3000],
+        ("bob", "lapsed"): [500, 500, 500],
+        ("dan", "lapsed"): [2000, 4000],
+    }
 
 
 def test_rules_participants_and_allotments(market: Scenario) -> None:

@@ -1,0 +1,41 @@
+"""Parts of the golden day: what the streams beside the books add to it, half an hour before the first delivery."""
+
+from dataclasses import replace
+
+from schemas.market.listing_commands import OpenListing, PlaceBid, WithdrawBid, WithdrawListing
+from schemas.market.listing_events import (
+    BidPlaced,
+    ListingFormat,
+    ListingOpened,
+    ListingTerms,
+    WithdrawalReason,
+)
+from tests.unit.given import MINUTE, Scenario, only
+from tests.unit.market.world import CENT, NOON, QUARTER
+
+_END = NOON + 4 * QUARTER
+_HALF_PAST = NOON - 30 * MINUTE
+
+
+def offer_and_bid(market: Scenario) -> None:
+    """Three listings: one sold under seal, one ascending that is extended and waits, one taken back with a notice."""
+    sealed = ListingTerms(ListingFormat.SEALED_SECOND_PRICE, 10 * CENT, 40_000, "solar", lots=2)
+    offer = OpenListing("cyd", "cyd-cp", _END, (2000, 4000), _HALF_PAST + 5 * MINUTE, sealed)
+    rising = ListingTerms(
+        ListingFormat.OPEN_ASCENDING, 5 * CENT, 16_000, "any", 1, True, CENT, 5, _HALF_PAST + 8 * MINUTE
+    )
+    wishes = (offer, replace(offer, terms=rising), replace(offer, quantity_wh=(2000,)))
+    first, second, third = (market.when(wish, "cyd")[-1].listing for wish in wishes)
+    for party, lots, cents in (("ann", 1, 14), ("dan", 2, 13), ("bob", 1, 20), ("ann", 1, 15), ("cyd", 1, 20)):
+        market.when(PlaceBid(first, party, f"{party}-cp", lots, 0, cents * CENT), party)
+    bob = next(f.bid for f in only(market.facts, BidPlaced) if f.bidder == "bob")
+    for actor in ("ann", "bob", "bob"):
+        market.when(WithdrawBid(first, bob), actor)
+    market.later(_HALF_PAST + 2 * MINUTE)
+    for party, cents in (("ann", 5), ("dan", 5), ("dan", 6)):
+        market.when(PlaceBid(second, party, f"{party}-cp", 1, 0, cents * CENT), party)
+    market.when(PlaceBid(third, "ann", "ann-cp", 1, 0, 11 * CENT), "ann")
+    for cause in (None, WithdrawalReason.OUTAGE):
+        market.when(WithdrawListing(third, cause), "cyd")
+    market.later(_HALF_PAST + 9 * MINUTE)
+    assert len(only(market.facts, ListingOpened)) == 3
