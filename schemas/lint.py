@@ -32,6 +32,7 @@ COUNTS: Final = frozenset(
         "sequence",
         "index",
         "version",
+        "version_before",
         "rules_version",
         "tariff_version",
         "terms_version",
@@ -54,6 +55,8 @@ COUNTS: Final = frozenset(
         "lines",
         "resting",
         "parties",
+        "orders",
+        "contracts",
         "invoices",
         "credit_notes",
         "differing_lines",
@@ -76,7 +79,7 @@ COUNTS: Final = frozenset(
 )
 """Plain counts, ordinals and times whose meaning is their name; `limit` and `found` carry the refused field's unit."""
 
-PAST: Final = ("ed", "Made", "Withdrawn", "Aside", "Unchanged", "OptedOut")
+PAST: Final = ("ed", "Made", "Met", "Withdrawn", "Aside", "Unchanged", "OptedOut")
 """How the names of facts end."""
 
 

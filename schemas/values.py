@@ -45,6 +45,9 @@ PowerW = Annotated[int, Ge(0), Le(_MAX_ENERGY_WH)]
 PriceNanoPerKwh = Annotated[int, Ge(-_MAX_PRICE_NANO), Le(_MAX_PRICE_NANO)]
 """10⁻⁹ currency units per kWh: 0.12 EUR/kWh is 120_000_000."""
 
+FeeNanoPerKwh = Annotated[int, Ge(0), Le(_MAX_PRICE_NANO)]
+"""10⁻⁹ currency units per kWh that are always paid, never received."""
+
 AmountMicro = Annotated[int, Ge(-_MAX_MONEY), Le(_MAX_MONEY)]
 """Accruals: 10⁻⁶ currency units."""
 

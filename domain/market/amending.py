@@ -140,7 +140,7 @@ def _refuse_limits(state: Market, instrument: Instrument, order: Order, wish: Am
         broken = refuse_capability(held, instrument, order.connection, more_wh)
         if broken is not None:
             return broken
-    per_wh = bought_pico_per_wh(price) if order.buys else sold_pico_per_wh(price, assumed)
+    per_wh = bought_pico_per_wh(price, instrument.rules.credit) if order.buys else sold_pico_per_wh(price, assumed)
     more_pico = wish.rest_wh * per_wh - order.rest_wh * order.exposure_pico_per_wh
     # Who is beyond the limit already may still ask for less.
     return refuse_credit(state, order.party, more_pico) if more_pico > 0 else None

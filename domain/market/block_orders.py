@@ -14,6 +14,7 @@ from domain.market.baskets import refuse_together, submit_together
 from domain.market.block_state import Block, Span, span_name, span_of
 from domain.market.book import Book, Order
 from domain.market.capability import Slot, use
+from domain.market.contract_versions import named
 from domain.market.evolution import look_again
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.gates import MAX_SLICE
@@ -227,7 +228,7 @@ def _contract(
         rules.points_per_kwh,
         rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
         first.version,
-        crosses,
+        *named(rules, seller.zone, buyer.zone),
     )
 
 
@@ -280,7 +281,7 @@ def _accepted(state: Market, fact: BlockAccepted) -> None:
         price if buys else -price,
         fact.quantity_wh,
         fact.expires_at,
-        bought_pico_per_wh(price) if buys else sold_pico_per_wh(price, assumed),
+        bought_pico_per_wh(price, first.rules.credit) if buys else sold_pico_per_wh(price, assumed),
         True,
     )
     state.sequence = fact.sequence
@@ -299,7 +300,7 @@ def _traded(state: Market, fact: BlockTradeMade) -> None:
     price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
     buyer, seller = state.blocks[fact.buy_block], state.blocks[fact.sell_block]
     instruments = _instruments(state, buyer.span)
-    bought = bought_pico_per_wh(price)
+    bought = bought_pico_per_wh(price, instruments[0].rules.credit)
     sold = sold_pico_per_wh(price, instruments[0].rules.assumed_price_nano_per_kwh)
     for block, rest_wh, exposure in ((buyer, fact.buy_rest_wh, bought), (seller, fact.sell_rest_wh, sold)):
         party = block.order.party

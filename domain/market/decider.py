@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from domain.market import deadlines, evolution, trading, validation
 from domain.market.amending import ENTERING
+from domain.market.contracts import hold
 from domain.market.refusal import refused
 from domain.market.state import Market
 from domain.market.streams import APPLIES, DECIDES, STREAMS
@@ -15,6 +16,7 @@ from schemas.envelope import Command, Moment, Recorded
 from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
     CommandRefused,
+    ContractConcluded,
     GateClosed,
     OrderAccepted,
     OrderAmended,
@@ -83,6 +85,8 @@ def evolve(state: Market, fact: Recorded[Any]) -> Market:
         evolution.apply(state, body)
     else:
         APPLIES[type(body)](state, body)
+        if type(body) is ContractConcluded:
+            hold(state, body, fact.meta.tick.at)
     if state.timers:
         deadlines.forget_what_is_over(state)
     return state

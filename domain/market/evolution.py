@@ -61,7 +61,7 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
     order_id, party, price, quantity_wh = fact.order, fact.party, fact.limit_price_nano_per_kwh, fact.quantity_wh
     buys = fact.side is _BUY
     if buys:
-        rank, exposure = price, bought_pico_per_wh(price)
+        rank, exposure = price, bought_pico_per_wh(price, instrument.rules.credit)
     else:
         rank, exposure = -price, sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
         use(instrument.slots, fact.connection, quantity_wh // len(instrument.slots))
@@ -93,7 +93,7 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
 def _traded(state: Market, fact: TradeMade) -> None:
     instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
     price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
-    bought = quantity_wh * bought_pico_per_wh(price)
+    bought = quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
     sold = quantity_wh * sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
     buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
     _filled(state, instrument, buyer, quantity_wh, bought, fact.buy_rest_wh)
@@ -163,14 +163,18 @@ def _amended(state: Market, fact: OrderAmended) -> None:
     if fact.sequence != order.sequence:
         # What loses its priority leaves its place; a row of a book is in the order of acceptance.
         instrument.book.reduce(order, 0)
-        price, assumed = fact.limit_price_nano_per_kwh, instrument.rules.assumed_price_nano_per_kwh
+        price, rules = fact.limit_price_nano_per_kwh, instrument.rules
+        if order.buys:
+            exposure = bought_pico_per_wh(price, rules.credit)
+        else:
+            exposure = sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
         order = state.orders[fact.order] = replace(
             order,
             sequence=fact.sequence,
             limit_price_nano_per_kwh=price,
             key=price if order.buys else -price,
             rest_wh=fact.rest_wh,
-            exposure_pico_per_wh=bought_pico_per_wh(price) if order.buys else sold_pico_per_wh(price, assumed),
+            exposure_pico_per_wh=exposure,
         )
         state.sequence = fact.sequence
         instrument.book.add(order)
@@ -200,6 +204,7 @@ def forget(state: Market, instrument: Instrument) -> None:
     """Nothing of a settled delivery is needed any more."""
     for contract in instrument.contracts:
         del state.negotiations[contract]
+    state.agreements.forget(instrument.key)
     del state.instruments[instrument.key]
     for slot in instrument.slots:
         slot.books -= 1

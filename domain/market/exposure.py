@@ -1,17 +1,21 @@
 """The credit rule (domain rules §1.1 rule 11): what a party could owe, as exact integers.
 
-exposure = max(0, limit) × open buys + max(0, price) × unsettled purchases
+exposure = cost(limit) × open buys + cost(price) × unsettled purchases
          + (max(0, assumed − price) + max(0, −price)) × (open + undelivered sells)
 
-A price in 10⁻⁹ units per kWh times Wh is 10⁻¹² units (`pico`). Every term is at least 0: receivables
-count nothing and nothing nets, neither within a delivery day nor between two. A trade is never at a
-worse price than the limit, so matching only ever releases.
+cost(price) = max(0, price) + fee, and the tax of both, rounded up. A price in 10⁻⁹ units per kWh times Wh is 10⁻¹²
+units (`pico`). Every term is at least 0: receivables count nothing and nothing nets, neither within a delivery day
+nor between two. A trade is never at a worse price than the limit, so matching only ever releases.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.market.events import CreditRules
+
 PICO_PER_MICRO: Final = 10**6
+
+_MILLION: Final = 10**6
 
 
 @dataclass(slots=True)
@@ -22,9 +26,13 @@ class Account:
     exposure_pico: int = 0
 
 
-def bought_pico_per_wh(price_nano_per_kwh: int) -> int:
-    """What a bought Wh, open or unpaid, counts. A negative price creates no credit."""
-    return price_nano_per_kwh if price_nano_per_kwh > 0 else 0
+def bought_pico_per_wh(price_nano_per_kwh: int, rules: CreditRules | None) -> int:
+    """What a bought Wh, open or unpaid, counts with fee and tax. A negative price creates no credit."""
+    price = price_nano_per_kwh if price_nano_per_kwh > 0 else 0
+    if rules is None:
+        return price
+    cost = price + rules.fee_nano_per_kwh
+    return cost - (-cost * rules.tax_ppm // _MILLION)
 
 
 def sold_pico_per_wh(price_nano_per_kwh: int, assumed_nano_per_kwh: int) -> int:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from domain.identity import derived_id
 from domain.market.awards import allocate, payable
+from domain.market.contract_versions import named
 from domain.market.listing_state import Bid, Listing
 from domain.market.state import Market
 from domain.market.timers import LISTING_CLOSING, LISTING_RESULT, Ahead, Timed, Timer
@@ -149,6 +150,7 @@ def _award(
         rules.points_per_kwh,
         DeliveryMode.FIRM,
         version.version,
+        *named(rules, opened.zone, state.connections[bid.connection].zone),
     )
 
 

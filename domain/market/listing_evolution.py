@@ -56,7 +56,7 @@ def apply(state: Market, fact: Fact) -> None:
 
 def bid_pico(listing: Listing, bid: Bid) -> int:
     """What a standing bid reserves of its bidder's credit."""
-    return sum(listing.schedule_wh(bid.lots)) * bought_pico_per_wh(bid.price_nano_per_kwh)
+    return sum(listing.schedule_wh(bid.lots)) * bought_pico_per_wh(bid.price_nano_per_kwh, listing.rules.credit)
 
 
 def _opened(state: Market, fact: ListingOpened) -> None:
@@ -64,9 +64,8 @@ def _opened(state: Market, fact: ListingOpened) -> None:
     kept.forget_settled(state.instruments)
     kept.opened += 1
     rules = state.instruments[fact.first_start_at, fact.interval_min].rules
-    assumed = rules.assumed_price_nano_per_kwh
-    sold = sold_pico_per_wh(fact.terms.reserve_price_nano_per_kwh, assumed)
-    listing = kept.known[fact.listing] = Listing(fact, kept.opened, fact.closes_at, assumed, sold)
+    sold = sold_pico_per_wh(fact.terms.reserve_price_nano_per_kwh, rules.assumed_price_nano_per_kwh)
+    listing = kept.known[fact.listing] = Listing(fact, kept.opened, fact.closes_at, rules, sold)
     sell(state, fact.first_start_at, fact.interval_min, fact.connection, fact.quantity_wh)
     state.account(fact.seller).exposure_pico += sum(fact.quantity_wh) * sold
     _close_at(state, listing, fact.closes_at)
@@ -119,8 +118,8 @@ def _notified(state: Market, listing: Listing, fact: BiddersNotified) -> None:
         _release(state, listing, quantity_wh)
         if opened.terms.needs_approval:
             continue
-        where = opened.first_start_at, opened.interval_min
+        where, rules = (opened.first_start_at, opened.interval_min), listing.rules
         sell(state, *where, opened.connection, quantity_wh)
         sell(state, *where, bid.connection, quantity_wh, -1)
-        commit(state, *where, opened.seller, quantity_wh, sold_pico_per_wh(price, listing.assumed_nano_per_kwh))
-        commit(state, *where, bid.bidder, quantity_wh, bought_pico_per_wh(price))
+        commit(state, *where, opened.seller, quantity_wh, sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh))
+        commit(state, *where, bid.bidder, quantity_wh, bought_pico_per_wh(price, rules.credit))

@@ -3,6 +3,7 @@
 from collections.abc import Container
 from dataclasses import dataclass, field
 
+from schemas.market.events import RuleSet
 from schemas.market.listing_events import ListingClosed, ListingOpened
 
 
@@ -31,7 +32,7 @@ class Listing:
     opened: ListingOpened
     number: int
     closes_at: int
-    assumed_nano_per_kwh: int
+    rules: RuleSet
     sold_pico_per_wh: int
     placed: int = 0
     bids: dict[str, Bid] = field(default_factory=dict)

@@ -204,7 +204,8 @@ def _refuse_bid(state: Market, wish: PlaceBid, actor: str, now: Moment) -> Refus
     if terms.format is ListingFormat.OPEN_ASCENDING and (broken := _refuse_step(listing, wish, before)) is not None:
         return broken
     free_pico = 0 if before is None else listing_evolution.bid_pico(listing, before)
-    return refuse_credit(state, wish.party, sum(listing.schedule_wh(wish.lots)) * bought_pico_per_wh(price) - free_pico)
+    needed_pico = sum(listing.schedule_wh(wish.lots)) * bought_pico_per_wh(price, version.rules.credit)
+    return refuse_credit(state, wish.party, needed_pico - free_pico)
 
 
 def _refuse_when_over(listing: Listing, now: Moment) -> Refusal | None:

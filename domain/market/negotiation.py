@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 
 from domain.identity import born_id
 from domain.market.capability import use
+from domain.market.contract_versions import named
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, Negotiation, starts
@@ -127,8 +128,9 @@ def _proposal_limits(state: Market, wish: ProposeContract, listed: Sequence[Inst
     if refusal is not None:
         return refusal
     whole_wh, price = sum(wish.quantity_wh), wish.price_nano_per_kwh
-    assumed = listed[0].rules.assumed_price_nano_per_kwh
-    return refuse_credit(state, wish.buyer, whole_wh * bought_pico_per_wh(price)) or refuse_credit(
+    rules = listed[0].rules
+    assumed = rules.assumed_price_nano_per_kwh
+    return refuse_credit(state, wish.buyer, whole_wh * bought_pico_per_wh(price, rules.credit)) or refuse_credit(
         state, wish.seller, whole_wh * sold_pico_per_wh(price, assumed)
     )
 
@@ -198,6 +200,7 @@ def _conclude(state: Market, wish: ApproveContract) -> ContractConcluded:
         first.rules.points_per_kwh,
         DeliveryMode.FIRM,
         first.version,
+        *named(first.rules, first.rules.zone, first.rules.zone),
     )
 
 
@@ -217,7 +220,7 @@ def apply(state: Market, fact: Fact) -> None:
 
 def _proposed(state: Market, fact: ContractProposed) -> None:
     first = state.instruments[fact.first_start_at, fact.interval_min]
-    bought = bought_pico_per_wh(fact.price_nano_per_kwh)
+    bought = bought_pico_per_wh(fact.price_nano_per_kwh, first.rules.credit)
     sold = sold_pico_per_wh(fact.price_nano_per_kwh, first.rules.assumed_price_nano_per_kwh)
     state.proposals += 1
     state.negotiations[fact.contract] = Negotiation(fact, state.proposals, True, bought, sold)

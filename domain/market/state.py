@@ -9,13 +9,14 @@ from domain.market.allotment import Allotment
 from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
+from domain.market.contract_state import Agreements
 from domain.market.exposure import Account
 from domain.market.listing_state import Listings
 from domain.market.network import Path
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.equipment import Equipment
-from schemas.market.events import ContractProposed, Phase, RuleSet
+from schemas.market.events import ContractProposed, MarketRefusal, Phase, RuleSet
 from schemas.values import MINUTE_US
 
 FAMILY: Final = "market"
@@ -139,6 +140,7 @@ class Market:
     block_books: dict[Span, Book] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
     listings: Listings = field(default_factory=Listings)
+    agreements: Agreements = field(default_factory=Agreements)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""
@@ -162,6 +164,10 @@ class Market:
     def operator(self) -> str | None:
         """Who runs the market; none before its first rules, and the same for ever after."""
         return self.rules[-1].rules.operator if self.rules else None
+
+    def why_not(self, party: str) -> MarketRefusal:
+        """Why somebody who is not among the participants may not trade."""
+        return MarketRefusal.PARTICIPANT_UNKNOWN
 
     def instruments_of(self, first_start_at: int, interval_min: int, intervals: int) -> list[Instrument] | int:
         """The instruments of consecutive deliveries, or the start of the first that is not listed."""

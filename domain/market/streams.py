@@ -14,6 +14,7 @@ from domain.market import (
     allotting,
     amending,
     block_orders,
+    contracts,
     evolution,
     gates,
     listings,
@@ -48,6 +49,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(allotting.OUTCOMES, allotting.decide, allotting.FACTS, allotting.apply, {}),
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
     Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
+    Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from domain.identity import birthplace, born
 from domain.market.book import Order
+from domain.market.contract_versions import named
 from domain.market.gates import cancelled
 from domain.market.matching import Bounds, match
 from domain.market.network import Crossing
@@ -254,5 +255,5 @@ def contract_of(
         rules.points_per_kwh,
         rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
         instrument.version,
-        crosses,
+        *named(rules, seller_zone, buyer_zone),
     )

@@ -3,8 +3,9 @@
 The market is known (an order that is named, too: without it there is no owner and no gate) → authorisation → the
 instrument exists, is open, its gate is not closed, it is not suspended → the participant is admitted, the connection
 is theirs, what sells is verified → quantity: zero, lot, maximum, the minimum is not above it → price: tick, range,
-collar → expiry: in the future, not after the gate → capability, stored energy → credit (domain rules §1.1 rule 12).
-Self-trade prevention and matching come after; they refuse nothing, they cancel with a reason.
+collar → what it offers again was the party's → expiry: in the future, not after the gate → capability, stored energy →
+credit (domain rules §1.1 rule 12). Self-trade prevention and matching come after; they refuse nothing, they cancel with
+a reason.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from domain.market.refusal import Refusal
 from domain.market.state import Connection, Instrument, Market
 from schemas.envelope import Moment
 from schemas.market.commands import CancelOrder, SubmitOrder
-from schemas.market.events import MarketRefusal, Phase, Restriction, RuleSet
+from schemas.market.events import MarketRefusal, OrderTerms, Phase, Restriction, RuleSet
 from schemas.values import INT64_MAX, Side
 
 # An enum finds its members by name, every time.
@@ -36,7 +37,7 @@ class SpokenFor:
         """An order that is accepted together with the next ones."""
         price = wish.limit_price_nano_per_kwh
         if wish.side is not _SELL:
-            self.exposure_pico += wish.quantity_wh * bought_pico_per_wh(price)
+            self.exposure_pico += wish.quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
             return
         assumed = instrument.rules.assumed_price_nano_per_kwh
         self.exposure_pico += wish.quantity_wh * sold_pico_per_wh(price, assumed)
@@ -87,6 +88,8 @@ def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the o
         return broken
     if rules.trading is not None and (broken := refuse_collar(instrument, not sells, price)) is not None:
         return broken
+    if wish.terms is not None and (broken := _rebid(state, party, wish.terms)) is not None:
+        return broken
     expires_at = wish.expires_at
     if expires_at is not None:
         if expires_at <= at:
@@ -98,7 +101,7 @@ def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the o
             return broken
         needed_pico = quantity_wh * sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
     else:
-        needed_pico = quantity_wh * bought_pico_per_wh(price)
+        needed_pico = quantity_wh * bought_pico_per_wh(price, rules.credit)
     return refuse_credit(state, party, needed_pico if spoken is None else needed_pico + spoken.exposure_pico)
 
 
@@ -133,6 +136,18 @@ def refuse_collar(instrument: Instrument, buys: bool, price_nano_per_kwh: int) -
     if (price_nano_per_kwh > limit) if buys else (price_nano_per_kwh < limit):
         return Refusal(MarketRefusal.PRICE_OUT_OF_COLLAR, limit, price_nano_per_kwh)
     return None
+
+
+def _rebid(state: Market, party: str, terms: OrderTerms) -> Refusal | None:
+    """What is offered again was the party's: its ended order, or a contract that it is a side of."""
+    before = terms.rebid_of
+    if before is None:
+        return None
+    held = state.agreements.contracts.get(before)
+    if held is not None and party in (held.version.seller, held.version.buyer):
+        return None
+    ended = state.ended(before)
+    return None if ended is not None and ended[0] == party else Refusal(MarketRefusal.REBID_UNFOUNDED)
 
 
 def refuse_quantity(rules: RuleSet, quantity_wh: int, intervals: int = 1) -> Refusal | None:

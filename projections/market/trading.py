@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 from projections.view import Mode, Row, View, copied, fields_of
 from schemas.envelope import Recorded
+from schemas.market.contract_events import ContractRevised
 from schemas.market.events import (
     ContractConcluded,
     ContractLapsed,
     ContractProposed,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
+    OrderReduced,
     OrdersCancelled,
     TradeMade,
 )
@@ -80,6 +83,8 @@ ORDERS = View(
         TradeMade: _filled,
         OrderCancelled: copied("order", "rest_wh", "reason", state="cancelled"),
         OrdersCancelled: _written_out,
+        OrderReduced: copied("order", "rest_wh"),
+        OrderAmended: copied("order", "sequence", "rest_wh", "limit_price_nano_per_kwh", "expires_at"),
     },
 )
 """`rest_wh` is what is open, or what was left when the order was cancelled."""
@@ -129,6 +134,9 @@ _CONTRACTS_COLUMNS = {
     "delivery_mode": "text",
     "rules_version": "bigint",
     "buyer_zone": "text",
+    "baseline_method": "text",
+    "tolerance_ppm": "bigint",
+    "penalty_ppm": "bigint",
 }
 
 CONTRACTS = View(
@@ -142,7 +150,10 @@ CONTRACTS = View(
         "seller_connection",
         "buyer_connection",
     ),
-    on={ContractConcluded: copied(*_CONTRACTS_COLUMNS, version=1, state="concluded")},
+    on={
+        ContractConcluded: copied(*_CONTRACTS_COLUMNS, version=1, state="concluded"),
+        ContractRevised: copied(*_CONTRACTS_COLUMNS, "version", "state"),
+    },
 )
 """A whole row for each version of a contract, every field under its own name: settlement reads it as of a tick."""
 

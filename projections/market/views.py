@@ -1,7 +1,9 @@
 """Slates of the family `market`: tables, what is summed from them, and what people ask."""
 
 from projections.market.access import ACCESS_VIEWS
+from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
+from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
@@ -9,8 +11,10 @@ from projections.view import Question, SqlView, View
 VIEWS: tuple[View, ...] = (
     *TRADING_VIEWS,
     *ACCESS_VIEWS,
+    *BOOK_VIEWS,
     *CAPABILITY_VIEWS,
     *LISTING_VIEWS,
+    *CONTRACT_VIEWS,
 )
 
 DEPTH = SqlView(
@@ -35,8 +39,8 @@ FROM (
         c.first_start_at + (q.n - 1) * c.interval_min * 60000000 AS delivery_start_at, c.interval_min,
         CASE WHEN side.buys THEN q.wh ELSE 0 END AS bought_wh,
         CASE WHEN side.buys THEN 0 ELSE q.wh END AS sold_wh
-    FROM contracts c
-    CROSS JOIN LATERAL unnest(c.quantity_wh) WITH ORDINALITY AS q (wh, n)
+    FROM newest_contracts c
+    CROSS JOIN LATERAL unnest(CASE WHEN c.state = 'concluded' THEN c.quantity_wh END) WITH ORDINALITY AS q (wh, n)
     CROSS JOIN LATERAL (VALUES
         (c.buyer, c.buyer_connection, true), (c.seller, c.seller_connection, false)
     ) AS side (party, connection, buys)
@@ -46,7 +50,7 @@ GROUP BY market, party, connection, delivery_start_at, interval_min
 )
 """What was bought and sold per party, connection and delivery interval, from books and negotiations."""
 
-SQL_VIEWS: tuple[SqlView, ...] = (DEPTH, POSITIONS)
+SQL_VIEWS: tuple[SqlView, ...] = (DEPTH, NEWEST_CONTRACTS, POSITIONS)
 
 _UTC = "to_char(to_timestamp({0} / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
 
@@ -82,8 +86,9 @@ ORDER BY market, delivery_start_at, partition, seq, "row"
         f"""
 SELECT market, {_UTC.format("first_start_at")} AS first_utc, cardinality(quantity_wh) AS intervals, interval_min,
     seller, buyer, (SELECT sum(wh)::bigint FROM unnest(quantity_wh) AS wh) AS whole_wh, price_nano_per_kwh, currency,
-    points_per_kwh, delivery_mode, CASE WHEN trade IS NULL THEN 'negotiation' ELSE 'book' END AS source, contract
-FROM contracts
+    points_per_kwh, delivery_mode, CASE WHEN trade IS NULL THEN 'negotiation' ELSE 'book' END AS source, version, state,
+    contract
+FROM newest_contracts
 ORDER BY market, first_start_at, partition, seq, "row"
 """,
     ),
@@ -116,4 +121,5 @@ ORDER BY market, partition, seq, "row"
     ),
     *CAPABILITY_QUESTIONS,
     *LISTING_QUESTIONS,
+    *CONTRACT_QUESTIONS,
 )

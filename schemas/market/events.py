@@ -10,11 +10,13 @@ from schemas.values import (
     Currency,
     DeliveryMode,
     EnergyWh,
+    FeeNanoPerKwh,
     Id,
     Minutes,
     Name,
     PointsPerKwh,
     PowerW,
+    Ppm,
     PriceNanoPerKwh,
     Sequence,
     Side,
@@ -142,6 +144,23 @@ class MarketRefusal(StrEnum):
     TOO_MANY_BIDS = "too_many_bids"
     BELOW_RESERVE = "below_reserve"
     BELOW_INCREMENT = "below_increment"
+    PARTICIPANT_IN_DEFAULT = "participant_in_default"
+    CONTRACT_NOT_CONCLUDED = "contract_not_concluded"
+    VERSION_OUTDATED = "version_outdated"
+    REVISION_WAITING = "revision_waiting"
+    REVISION_NOT_WAITING = "revision_not_waiting"
+    INTERVALS_DIFFER = "intervals_differ"
+    WINDOW_OVER = "window_over"
+    LINE_EXCEEDED = "line_exceeded"
+    NOT_IN_DEFAULT = "not_in_default"
+    DEFAULT_STILL_OPEN = "default_still_open"
+    REBID_UNFOUNDED = "rebid_unfounded"
+    OUTLET_UNKNOWN = "outlet_unknown"
+    OUTLET_NOT_PROPOSED = "outlet_not_proposed"
+    OUTLET_NOT_CONCLUDED = "outlet_not_concluded"
+    OUTLET_OVERLAPS = "outlet_overlaps"
+    PERIOD_INVALID = "period_invalid"
+    TOO_MANY_CONNECTIONS = "too_many_connections"
 
 
 @value
@@ -181,6 +200,37 @@ class TradingRules:
 
 
 @value
+class ContractRules:
+    """What contracts name beside their price and how they are settled, and what leaving one costs.
+
+    `baseline_method` measures a reduction that is sold. A deviation within `tolerance_ppm` of the contracted
+    quantity costs nothing, beyond it `penalty_ppm` of the price. Who cancels a contract alone owes the other
+    side `cancellation_fee_nano_per_kwh` of what was contracted.
+    """
+
+    baseline_method: Name | None
+    tolerance_ppm: Ppm
+    penalty_ppm: Count
+    cancellation_fee_nano_per_kwh: FeeNanoPerKwh
+
+
+@value
+class CreditRules:
+    """What purchases cost on top of their price, and what happens to who is exposed beyond the limit.
+
+    A bought Wh costs its price and the fee, and `tax_ppm` of both. Who is above the limit has `margin_deadline_min`
+    to come back (0: nobody is called); then undelivered contracts end at the close-out price. The operator's
+    fund bears up to `default_fund_micro` of what a default costs.
+    """
+
+    fee_nano_per_kwh: FeeNanoPerKwh
+    tax_ppm: Ppm
+    margin_deadline_min: Count
+    close_out_price_nano_per_kwh: PriceNanoPerKwh
+    default_fund_micro: AmountMicro
+
+
+@value
 class RuleSet:
     """What a market may change, as data. Money in `currency`; the gate closes `gate_lead_min` before delivery.
 
@@ -206,6 +256,8 @@ class RuleSet:
     approval_deadline_min: Count
     trading: TradingRules | None = None
     network: NetworkRules | None = None
+    contracts: ContractRules | None = None
+    credit: CreditRules | None = None
 
 
 @value
@@ -471,6 +523,9 @@ class ContractConcluded:
     delivery_mode: DeliveryMode
     rules_version: Count
     buyer_zone: Id | None = None
+    baseline_method: Name | None = None
+    tolerance_ppm: Ppm = 0
+    penalty_ppm: Count = 0
 
 
 @event

@@ -54,7 +54,7 @@ async def test_depth_is_the_open_book(slates: PostgresViews) -> None:
     for order in market.state.orders.values():
         if order.rest_wh:
             side = "buy" if order.buys else "sell"
-            level = expected[order.delivery_start_at, side, order.limit_price_nano_per_kwh]
+            level = expected[order.instrument[0], side, order.limit_price_nano_per_kwh]
             level[0] += order.rest_wh
             level[1] += 1
     found = {
@@ -85,7 +85,7 @@ async def test_positions_are_those_of_the_contracts(slates: PostgresViews) -> No
         resting = sum(
             o.rest_wh
             for o in market.state.orders.values()
-            if (o.connection, o.delivery_start_at, o.buys) == (connection, start, False)
+            if (o.connection, o.instrument[0], o.buys) == (connection, start, False)
         )
         assert market.state.slots[start].used_wh.get(connection, 0) == sold + resting - bought
 

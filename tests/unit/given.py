@@ -18,6 +18,7 @@ class Scenario:
         self.decider: Decider = importlib.import_module(f"domain.{family}.decider")
         self.state: Any = self.decider.initial(key)
         self.facts: list[Any] = []
+        self.moments: list[Moment] = []
         self._commands = 0
         self._tick = 0
 
@@ -64,6 +65,7 @@ class Scenario:
         meta = FactMeta(len(self.facts), self.now, "c", 0, "actor", "correlation", None, self.decider.LOGIC)
         self.state = self.decider.evolve(self.state, Recorded(self.family, 0, self.key, meta, body))
         self.facts.append(body)
+        self.moments.append(self.now)
 
 
 def only(facts: Iterable[Any], kind: type) -> list[Any]:

@@ -9,6 +9,8 @@ from schemas.codec import Codec, avro_schema
 from schemas.envelope import Command, CommandMeta, FactMeta, Moment, Recorded
 from tests.unit.given import Scenario
 
+_FIRST_TICK = Moment(1, 0)
+
 
 @cache
 def codec() -> Codec:
@@ -16,9 +18,9 @@ def codec() -> Codec:
     return Codec({number: avro_schema(message) for number, message in enumerate(all_messages(), 1)})
 
 
-def recorded(family: str, key: str, body: Any, seq: int = 0) -> Recorded[Any]:
+def recorded(family: str, key: str, body: Any, seq: int = 0, tick: Moment = _FIRST_TICK) -> Recorded[Any]:
     """A fact that stands on the log."""
-    meta = FactMeta(seq, Moment(1, 0), "c", 0, "actor", "correlation", None, 1)
+    meta = FactMeta(seq, tick, "c", 0, "actor", "correlation", None, 1)
     return Recorded(family, 0, key, meta, body)
 
 
@@ -30,8 +32,8 @@ def read_again(body: Any) -> Any:
 def rebuilt(scenario: Scenario) -> Any:
     """The state of the scenario's key, made again from its facts alone."""
     state = scenario.decider.initial(scenario.key)
-    for seq, body in enumerate(scenario.facts):
-        fact = recorded(scenario.family, scenario.key, read_again(body), seq)
+    for seq, (body, tick) in enumerate(zip(scenario.facts, scenario.moments, strict=True)):
+        fact = recorded(scenario.family, scenario.key, read_again(body), seq, tick)
         state = scenario.decider.evolve(state, fact)
     return state
 

@@ -41,6 +41,7 @@ from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario
 from tests.unit.market.naive_book import NaiveMarket, Outcome
 from tests.unit.market.world import MARKET, NOON, OPERATOR, POLICY, QUARTER, rules
+from tests.unit.written import rebuilt
 
 TICK = 10_000_000
 PARTIES = ("ann", "bob", "cyd")
@@ -328,8 +329,7 @@ class Trading(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The state is the facts' alone: what `decide` or `advance` changed by themselves would be missing."""
         if hasattr(self, "market"):
-            rebuilt = Scenario("market", MARKET).given(*self.market.facts)
-            assert rebuilt.state == self.market.state
+            assert rebuilt(self.market) == self.market.state
 
 
 TestTrading = Trading.TestCase

@@ -1,0 +1,136 @@
+"""What contracts take of the limits of their market, interval by interval, and what another version takes more.
+
+A concluded contract uses capability (sold − bought), credit of both sides until settlement, and the lines between
+its zones. What a proposed version takes more than the one before is reserved while it waits.
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import TypeVar
+
+from domain.market.capability import Slot, capability_wh
+from domain.market.contract_state import Claims, Version
+from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.network import paths_of
+from domain.market.refusal import Refusal
+from domain.market.state import Instrument, Market, starts
+from domain.market.validation import refuse_credit
+from schemas.market.contract_events import ContractRevised, ContractState
+from schemas.market.events import MarketRefusal
+
+K = TypeVar("K", bound=Hashable)
+
+
+def instruments_of(state: Market, version: Version) -> list[Instrument | None]:
+    """The instrument of each interval of a contract: of a trade the one that was traded; none once it is forgotten."""
+    intervals, interval_min = len(version.quantity_wh), version.interval_min
+    if version.trade is not None and intervals > 1:
+        traded = state.instruments.get((version.first_start_at, intervals * interval_min))
+        if traded is not None:
+            return [traded] * intervals
+    listed = starts(version.first_start_at, interval_min, intervals)
+    return [state.instruments.get((start, interval_min)) for start in listed]
+
+
+def claims_of(state: Market, version: Version) -> Claims:
+    """What the contract takes now: nothing when it is cancelled, and nothing for what is settled."""
+    found = Claims()
+    if isinstance(version, ContractRevised) and version.state is ContractState.CANCELLED:
+        return found
+    for slot, instrument, quantity_wh in _open(state, version):
+        rules, price = instrument.rules, version.price_nano_per_kwh
+        _add(found.capability_wh, (slot.start_at, version.seller_connection), quantity_wh)
+        _add(found.capability_wh, (slot.start_at, version.buyer_connection), -quantity_wh)
+        bought = quantity_wh * bought_pico_per_wh(price, rules.credit)
+        sold = quantity_wh * sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
+        _add(found.credit_pico, (instrument.key, version.buyer), bought)
+        _add(found.credit_pico, (instrument.key, version.seller), sold)
+        if version.buyer_zone is not None and version.buyer_zone != version.zone:
+            for line, sign in paths_of(rules).get((version.zone, version.buyer_zone), ()):
+                _add(found.flow_wh, (slot.start_at, line), sign * quantity_wh)
+    return found
+
+
+def _open(state: Market, version: Version) -> Iterator[tuple[Slot, Instrument, int]]:
+    listed = starts(version.first_start_at, version.interval_min, len(version.quantity_wh))
+    instruments = instruments_of(state, version)
+    for start, instrument, quantity_wh in zip(listed, instruments, version.quantity_wh, strict=True):
+        if instrument is not None and not instrument.settled and quantity_wh:
+            yield state.slots[start], instrument, quantity_wh
+
+
+def _add(sums: dict[K, int], key: K, amount: int) -> None:
+    sums[key] = sums.get(key, 0) + amount
+
+
+def growth(before: Claims, after: Claims) -> Claims:
+    """What the second takes beyond the first, nowhere less than nothing; on a line, what it takes of either way."""
+    return Claims(
+        _beyond(before.capability_wh, after.capability_wh),
+        _beyond(before.credit_pico, after.credit_pico),
+        {key: wh for key, wh in _beyond_on_lines(before.flow_wh, after.flow_wh) if wh},
+    )
+
+
+def _beyond(before: dict[K, int], after: dict[K, int]) -> dict[K, int]:
+    more = {key: after.get(key, 0) - before.get(key, 0) for key in (*before, *after)}
+    return {key: amount for key, amount in more.items() if amount > 0}
+
+
+def _beyond_on_lines(before: dict[K, int], after: dict[K, int]) -> Iterator[tuple[K, int]]:
+    for key, wh in after.items():
+        was = before.get(key, 0)
+        same_way = (was > 0) is (wh > 0)
+        if not same_way:
+            yield key, wh
+        elif abs(wh) > abs(was):
+            yield key, wh - was
+
+
+def refuse_growth(state: Market, more: Claims, interval_min: int) -> Refusal | None:
+    """The first limit that would be passed: capability, then the lines, then credit."""
+    for (start, connection), wh in more.capability_wh.items():
+        held, slot = state.connections.get(connection), state.slots[start]
+        limit = capability_wh(held.injection_w, interval_min) if held else 0
+        found = slot.used_wh.get(connection, 0) + wh
+        if found > limit:
+            return Refusal(MarketRefusal.CAPABILITY_EXCEEDED, limit, found)
+    for (start, line), wh in more.flow_wh.items():
+        slot = state.slots[start]
+        forward, backward = slot.capacity_wh.get(line, (0, 0))
+        flow_wh = slot.flow_wh.get(line, 0) + wh
+        limit = forward if wh > 0 else backward
+        if abs(flow_wh) > limit and (flow_wh > 0) is (wh > 0):
+            return Refusal(MarketRefusal.LINE_EXCEEDED, limit, abs(flow_wh))
+    for party, pico in by_party(more).items():
+        refusal = refuse_credit(state, party, pico)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def by_party(claims: Claims) -> dict[str, int]:
+    """Credit by party, in the order in which the parties come."""
+    sums: dict[str, int] = {}
+    for (_, party), pico in claims.credit_pico.items():
+        _add(sums, party, pico)
+    return sums
+
+
+def take(state: Market, claims: Claims, sign: int = 1, *, committed: bool = True) -> None:
+    """For `evolve`: takes what is claimed, or gives it back (−1). Only what is committed is released by settlement."""
+    for (start, connection), wh in claims.capability_wh.items():
+        if (slot := state.slots.get(start)) is not None:
+            _add(slot.used_wh, connection, sign * wh)
+    for (start, line), wh in claims.flow_wh.items():
+        if (slot := state.slots.get(start)) is not None:
+            _add(slot.flow_wh, line, sign * wh)
+    for (key, party), pico in claims.credit_pico.items():
+        state.account(party).exposure_pico += sign * pico
+        if committed:
+            _add(state.instruments[key].committed_pico, party, sign * pico)
+
+
+def replace_claims(state: Market, before: Version, after: Version) -> None:
+    """For `evolve`: what the version before took is free, what the next one takes is taken."""
+    take(state, claims_of(state, before), -1)
+    take(state, claims_of(state, after))

@@ -1,0 +1,106 @@
+"""Versions of contracts: each is whole, names the one before, and changes only what it says."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from domain.market.contract_state import Held, Version
+from domain.market.state import Market
+from schemas.market.contract_events import (
+    ContractRevised,
+    ContractState,
+    RevisedTerms,
+    RevisionProposed,
+    RevisionReason,
+)
+from schemas.market.events import RuleSet
+
+Named = tuple[str | None, str | None, int, int]
+
+ENDED: Final = (RevisionReason.CANCELLED, RevisionReason.WITHDRAWN, RevisionReason.MANIFEST_ERROR)
+
+
+def named(rules: RuleSet, zone: str, buyer_zone: str) -> Named:
+    """The last fields of a `ContractConcluded`: the buyer's zone where it is another, and what the rules say."""
+    crossing = buyer_zone if buyer_zone != zone else None
+    agreed = rules.contracts
+    if agreed is None:
+        return crossing, None, 0, 0
+    return crossing, agreed.baseline_method, agreed.tolerance_ppm, agreed.penalty_ppm
+
+
+def terms_of(version: Version, **changes: Any) -> RevisedTerms:
+    """What may be revised of a contract, with some of it changed."""
+    fields: dict[str, Any] = {
+        "seller": version.seller,
+        "buyer": version.buyer,
+        "seller_connection": version.seller_connection,
+        "buyer_connection": version.buyer_connection,
+        "zone": version.zone,
+        "buyer_zone": version.buyer_zone,
+        "quantity_wh": version.quantity_wh,
+        "price_nano_per_kwh": version.price_nano_per_kwh,
+    }
+    return RevisedTerms(**{**fields, **changes})
+
+
+def assigned(state: Market, version: Version, leaving: str, party: str, connection: str) -> RevisedTerms:
+    """The terms with another party in the place of the one that leaves, in the zone of its connection."""
+    zone = state.connections[connection].zone
+    if leaving == version.seller:
+        buyer_zone = version.buyer_zone or version.zone
+        ends = {"seller": party, "seller_connection": connection, "zone": zone}
+    else:
+        buyer_zone, ends = zone, {"buyer": party, "buyer_connection": connection, "zone": version.zone}
+    return terms_of(version, **ends, buyer_zone=buyer_zone if buyer_zone != ends["zone"] else None)
+
+
+def closed_out(version: Version, delivered: Sequence[bool]) -> tuple[ContractState, RevisedTerms]:
+    """The contract without what is not delivered yet; one of which nothing is delivered is cancelled."""
+    if not any(delivered):
+        return ContractState.CANCELLED, terms_of(version)
+    kept = tuple(wh if done else 0 for wh, done in zip(version.quantity_wh, delivered, strict=True))
+    return ContractState.CONCLUDED, terms_of(version, quantity_wh=kept)
+
+
+def revised(held: Held, terms: RevisedTerms, state: ContractState, reason: RevisionReason) -> ContractRevised:
+    """The next version of the contract."""
+    before, number = held.version, held.number
+    return ContractRevised(
+        before.market,
+        terms.zone,
+        before.operator,
+        before.contract,
+        before.trade,
+        terms.seller,
+        terms.buyer,
+        terms.seller_connection,
+        terms.buyer_connection,
+        before.first_start_at,
+        before.interval_min,
+        terms.quantity_wh,
+        before.currency,
+        terms.price_nano_per_kwh,
+        before.points_per_kwh,
+        before.delivery_mode,
+        before.rules_version,
+        terms.buyer_zone,
+        before.baseline_method,
+        before.tolerance_ppm,
+        before.penalty_ppm,
+        number + 1,
+        number,
+        state,
+        reason,
+    )
+
+
+def agreed(held: Held, proposed: RevisionProposed) -> ContractRevised:
+    """The version that a proposal would become."""
+    ends = proposed.reason in ENDED
+    state = ContractState.CANCELLED if ends else ContractState.CONCLUDED
+    return revised(held, proposed.terms, state, proposed.reason)
+
+
+def ended(held: Held, reason: RevisionReason) -> ContractRevised:
+    """The contract cancelled, with the terms that it had."""
+    return revised(held, terms_of(held.version), ContractState.CANCELLED, reason)
