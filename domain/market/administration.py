@@ -228,7 +228,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
     rules = next(v.rules for v in state.rules if v.version == fact.rules_version)
     duration_min = fact.interval_min
     listed = starts(fact.first_start_at, duration_min, fact.intervals)
-    paths = paths_of(rules) or None
+    paths = None if rules.network is None else paths_of(rules)
     state.sessions.append(Session(listed.start, listed.stop, duration_min))
     for start in listed:
         opens_at = start - rules.opening_lead_min * MINUTE_US

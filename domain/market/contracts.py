@@ -148,6 +148,9 @@ def _fee(state: Market, held: Held, debtor: str) -> list[CancellationFeeCharged]
 
 def hold(state: Market, fact: ContractConcluded, concluded_at: int) -> None:
     """For `evolve`: keeps a concluded contract as long as one of its deliveries is not settled."""
+    if len(fact.quantity_wh) == 1:
+        state.agreements.hold(fact, concluded_at, (fact.first_start_at, fact.interval_min))
+        return
     last = instruments_of(state, fact)[-1]
     if last is not None:
         state.agreements.hold(fact, concluded_at, last.key)

@@ -34,14 +34,16 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
     **{wish: facts for stream in STREAMS for wish, facts in stream.outcomes.items()},
 }
 
-_BOOK: Final = (
-    OrderAccepted,
-    TradeMade,
-    OrderCancelled,
-    OrdersCancelled,
-    OrderReduced,
-    OrderAmended,
-    GateClosed,
+_BOOK: Final = frozenset(
+    [
+        OrderAccepted,
+        TradeMade,
+        OrderCancelled,
+        OrdersCancelled,
+        OrderReduced,
+        OrderAmended,
+        GateClosed,
+    ]
 )
 
 
@@ -81,12 +83,15 @@ def due(state: Market) -> int | None:
 def evolve(state: Market, fact: Recorded[Any]) -> Market:
     """The market after a fact: orders and books in `evolution`, the rest in the fact's stream."""
     body = fact.body
-    if isinstance(body, _BOOK):
-        evolution.apply(state, body)
-    else:
-        APPLIES[type(body)](state, body)
-        if type(body) is ContractConcluded:
-            hold(state, body, fact.meta.tick.at)
-    if state.timers:
-        deadlines.forget_what_is_over(state)
+    kind = type(body)
+    if kind in _BOOK:
+        if evolution.apply(state, body):
+            deadlines.forget_what_is_over(state)
+        return state
+    if kind is ContractConcluded:
+        hold(state, body, fact.meta.tick.at)
+        if body.trade is not None:  # its trade has changed everything else
+            return state
+    APPLIES[kind](state, body)
+    deadlines.forget_what_is_over(state)
     return state

@@ -30,13 +30,14 @@ _BUY: Final = Side.BUY  # an enum finds its members by name, every time
 _AON: Final = Restriction.AON
 
 
-def apply(state: Market, fact: Fact) -> None:
-    """Changes the state by one fact; the frequent ones stand first."""
+def apply(state: Market, fact: Fact) -> bool:
+    """Changes the state by one fact, the frequent ones first; says whether what a timer waits for may be over."""
     if isinstance(fact, OrderAccepted):
         _accepted(state, fact)
-    elif isinstance(fact, TradeMade):
-        _traded(state, fact)
-    elif isinstance(fact, OrderCancelled):
+        return False
+    if isinstance(fact, TradeMade):
+        return _traded(state, fact)
+    if isinstance(fact, OrderCancelled):
         _cancelled(state, (fact.order,))
     elif isinstance(fact, OrdersCancelled):
         instrument = state.instruments[state.orders[fact.orders[0]].instrument]
@@ -53,6 +54,7 @@ def apply(state: Market, fact: Fact) -> None:
         _closed(state, state.instruments[fact.delivery_start_at, fact.interval_min])
     else:
         assert_never(fact)
+    return True
 
 
 def _accepted(state: Market, fact: OrderAccepted) -> None:
@@ -90,7 +92,7 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
         heappush(state.timers, (fact.expires_at, EXPIRY, fact.sequence, order_id))
 
 
-def _traded(state: Market, fact: TradeMade) -> None:
+def _traded(state: Market, fact: TradeMade) -> bool:
     instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
     price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
     bought = quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
@@ -102,6 +104,8 @@ def _traded(state: Market, fact: TradeMade) -> None:
     instrument.last_price_nano_per_kwh = price
     if instrument.paths is not None:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
+        return True
+    return buyer.expires_at is not None or seller.expires_at is not None
 
 
 def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone: str, quantity_wh: int) -> None:

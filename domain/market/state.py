@@ -41,8 +41,8 @@ Key = tuple[int, int]
 class Instrument:
     """One delivery as it is traded; `slots` are the settlement intervals that it touches, at least one.
 
-    An order's quantity is split evenly over them. `paths` are the ways between the zones (none: one zone without
-    lines), `last_price_nano_per_kwh` is the reference of the bands. `committed_pico` is what purchases and sales count
+    An order's quantity is split evenly over them. `paths` are the ways between the zones (none: there is one
+    zone), `last_price_nano_per_kwh` is the reference of the bands. `committed_pico` is what purchases and sales count
     per party in the credit rule until they are settled, `ended` whose the orders were of which nothing is open any
     more, `contracts` what is forgotten together with it (of a contract over several intervals: with the first).
     """

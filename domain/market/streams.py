@@ -26,7 +26,7 @@ from domain.market.timers import Timed
 from schemas.envelope import Command, Moment
 
 Decide = Callable[[Market, Command[Any], Moment], list[Any]]
-Apply = Callable[[Market, Any], None]
+Apply = Callable[[Market, Any], bool | None]
 
 
 class Stream(NamedTuple):

@@ -142,11 +142,13 @@ def enter(
             facts += _prevented(state, entering, resting, -quantity_wh, rest_wh)
             continue
         rest_wh -= quantity_wh
-        zones = (resting.zone, zone) if buys else (zone, resting.zone)
         trade = _trade(entering, resting, born(ids, n + 1), quantity_wh, rest_wh)
         n += 2
         facts.append(trade)
-        facts.append(contract_of(instrument, trade, born(ids, n), *zones))
+        if buys:
+            facts.append(contract_of(instrument, trade, born(ids, n), resting.zone, zone))
+        else:
+            facts.append(contract_of(instrument, trade, born(ids, n), zone, resting.zone))
     if plan.halted_at is not None:
         facts.append(halted(state, instrument, plan.halted_at, now_at))
     if plan.rest_wh and plan.ending is not None:

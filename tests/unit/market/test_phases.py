@@ -250,6 +250,12 @@ def test_without_capacity_every_zone_trades_at_home() -> None:
     assert trades(market.facts) == [("ann", "dan", 2, 12)]
 
 
+def test_zones_without_a_line_between_them_do_not_trade_with_each_other() -> None:
+    market = zoned(lines=())
+    submit(market, sell("bob", 5, 10))
+    assert trades(submit(market, buy("ann", 5, 12))) == []
+
+
 def test_a_match_across_a_line_is_limited_to_what_it_carries() -> None:
     market = zoned(("zy", 0, 3000))
     submit(market, sell("bob", 5, 10))
