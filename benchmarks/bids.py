@@ -4,7 +4,7 @@ One order in five meets a resting one (two more facts: trade and contract), the 
 order. All checks pass, as in a market with enough liquidity; that is the longest way through the checks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ TICK_EVERY: Final = 5_000
 START: Final = Moment(1, MIDNIGHT - 12 * 60 * MINUTE)
 _SECOND: Final = 1_000_000
 AGGRESSIVE: Final = 0.2
+DELIVERIES: Final = tuple(MIDNIGHT + n * QUARTER for n in range(INTERVALS))
 _CREDIT_MICRO: Final = 10**15
 _WATTS: Final = 10**9
 _POLICY: Final = "policy:bench"
@@ -41,7 +42,7 @@ _POLICY: Final = "policy:bench"
 def preparation(codec: Codec, market: str = MARKET) -> Iterator[NewRecord]:
     """A tick, rules, a session of 96 quarter-hours, and 130 parties with capability and credit without end."""
     key = market.encode()
-    yield _tick(codec, START)
+    yield tick(codec, START)
     spoken = market_day.language()
     for n, wish in enumerate((AdoptRuleSet(0, market_day.rules(spoken)), OpenSession(MIDNIGHT, INTERVALS))):
         yield _door(codec, key, f"prepare-{n}", OPERATOR, START.at, wish)
@@ -68,27 +69,31 @@ def bids(
     market: str = MARKET,
     aggressive: float = AGGRESSIVE,
     since: Moment = START,
+    starts: Sequence[int] = DELIVERIES,
+    ticks: bool = True,
 ) -> Iterator[NewRecord]:
     """`count` commands behind the preparation: orders, and a tick at every `TICK_EVERY`-th place.
 
     Args:
         aggressive: the share of orders that meet a resting one.
         since: the last tick before.
+        starts: the deliveries that are bid for.
+        ticks: false leaves the ticks out.
     """
     draw, key = Random(seed), market.encode()
     now = since
     for n in range(count):
-        if n % TICK_EVERY == TICK_EVERY - 1:
+        if ticks and n % TICK_EVERY == TICK_EVERY - 1:
             now = Moment(now.n + 1, now.at + _SECOND)
-            yield _tick(codec, now)
+            yield tick(codec, now)
             continue
         sells = draw.random() < 0.5
         owner = draw.randrange(SELLERS) if sells else draw.randrange(SELLERS, PARTIES)
-        order = _order(draw, owner, sells, aggressive)
+        order = _order(draw, owner, sells, aggressive, starts)
         yield _door(codec, key, f"{draw.getrandbits(128):032x}", market_day.party(owner), now.at, order)
 
 
-def _order(draw: Random, owner: int, sells: bool, share: float) -> SubmitOrder:
+def _order(draw: Random, owner: int, sells: bool, share: float, starts: Sequence[int]) -> SubmitOrder:
     aggressive = draw.random() < share
     if aggressive:  # one lot at a price that crosses whatever rests on the other side
         quantity_wh, tenths = 10, 700 if sells else 1_900
@@ -98,7 +103,7 @@ def _order(draw: Random, owner: int, sells: bool, share: float) -> SubmitOrder:
     return SubmitOrder(
         party=market_day.party(owner),
         connection=market_day.connection(owner),
-        delivery_start_at=MIDNIGHT + draw.randrange(INTERVALS) * QUARTER,
+        delivery_start_at=starts[draw.randrange(len(starts))],
         side=Side.SELL if sells else Side.BUY,
         quantity_wh=quantity_wh,
         limit_price_nano_per_kwh=tenths * CENT // 100 // (CENT // 10) * (CENT // 10),
@@ -107,7 +112,8 @@ def _order(draw: Random, owner: int, sells: bool, share: float) -> SubmitOrder:
     )
 
 
-def _tick(codec: Codec, moment: Moment) -> NewRecord:
+def tick(codec: Codec, moment: Moment) -> NewRecord:
+    """The clock's command."""
     command_id = f"tick-{moment.n}"
     meta = CommandMeta(command_id, "log:clock", command_id, None, None, None)
     return NewRecord(b"", codec.encode(meta, Tick(moment.n, moment.at)), ((COMMAND_ID, command_id.encode()),))

@@ -65,5 +65,5 @@ def booked(operations: list[Operation]) -> Rest:
         orders.append(order)
         if cancelled and orders[cancelled].rest_wh:
             book.reduce(orders[cancelled], 0)
-    left = book.in_order_of_acceptance()
+    left = list(book.best_first())
     return len(left), sum(order.rest_wh for order in left)

@@ -88,7 +88,7 @@ async def _measured(bed: Bed) -> list[Round]:
         await driven.decide(begin, begin)
         await driven.run()
         with cores.apart(bed.servers):
-            small = await _Small.started(stack, bed)
+            small = await Small.started(stack, bed)
             beside = await _Beside.started(stack, bed.bootstrap, name)
             rounds = list[Round]()
             for n in range(ROUNDS + 1):
@@ -106,7 +106,7 @@ async def _measured(bed: Bed) -> list[Round]:
     return rounds
 
 
-class _Small:
+class Small:
     """Small transactions, one after the other, on a topic of their own."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:

@@ -176,4 +176,4 @@ class _Log:
 def resting(decider: PartitionDecider) -> int:
     """Orders that rest in the benchmark's market."""
     instruments = decider.state(market_day.MARKET).instruments.values()
-    return sum(len(instrument.book.in_order_of_acceptance()) for instrument in instruments)
+    return sum(instrument.book.resting for instrument in instruments)

@@ -18,6 +18,7 @@ from benchmarks import (
     rebuild,
     restore,
     results,
+    session_gate,
     stages,
 )
 from benchmarks.bed import Bed
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Callable[[Bed], Iterator[Figure]]] = {
     "kernel": lambda _: kernel.run(),
     "message_class": lambda _: message_class.run(),
     "auction": lambda _: auction.run(),
+    "gate": session_gate.run,
     "bid_to_trade": bid_to_trade.run,
     "stages": stages.run,
     "latency": latency.run,

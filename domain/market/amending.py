@@ -167,8 +167,7 @@ def _cancel(state: Market, wish: CancelOrders, now: Moment) -> list[Any]:
     ahead = Ahead(now.at, MAX_SLICES)
     facts: list[Any] = []
     for instrument, orders in _chosen(state, wish, now.at):
-        start = instrument.delivery_start_at
-        facts += cancelled_together(state, start, orders, CancelReason.MASS_CANCELLATION, ahead)
+        facts += cancelled_together(state, instrument, orders, CancelReason.MASS_CANCELLATION, ahead)
     blocks = tuple(_chosen_blocks(state, wish))
     for place in range(0, len(blocks), MAX_SLICE):
         if len(facts) < MAX_SLICES:
@@ -192,9 +191,7 @@ def _chosen(state: Market, wish: CancelOrders, at: int) -> Iterable[tuple[Instru
             continue
         buys = None if wish.side is None else wish.side is Side.BUY
         mine = [
-            order
-            for order in instrument.book.in_order_of_acceptance()
-            if order.party == wish.party and buys in (None, order.buys)
+            order for order in instrument.book.best_first() if order.party == wish.party and buys in (None, order.buys)
         ]
         if mine:
             yield instrument, mine

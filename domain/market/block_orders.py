@@ -356,7 +356,7 @@ def _expire(state: Market, timer: Timer, ahead: Ahead) -> Iterator[BlocksCancell
 def _close(state: Market, timer: Timer, ahead: Ahead) -> Iterator[BlocksCancelled]:
     book = _book(state, timer)
     assert book is not None, "a book without blocks is over"
-    left = [order.order for order in book.in_order_of_acceptance() if order.order not in ahead.gone]
+    left = [order.order for order in book.best_first() if order.order not in ahead.gone]
     for place in range(0, len(left), MAX_SLICE):
         if ahead.room > 0:
             ahead.room -= 1

@@ -122,10 +122,12 @@ class Book:
         bids = self.crossing(False, ask.limit_price_nano_per_kwh, now_at)
         return [*bids, *self.crossing(True, bid.limit_price_nano_per_kwh, now_at)]
 
-    def in_order_of_acceptance(self) -> list[Order]:
-        """Every open order; sorts the whole book, for the closing only."""
-        both = (*self.bids.orders, *self.asks.orders)
-        return sorted((o for o in both if o.rest_wh), key=lambda o: o.sequence)
+    def best_first(self) -> Iterator[Order]:
+        """Every open order as it stands: bids from the best one on, then asks."""
+        for ladder in (self.bids, self.asks):
+            for order in reversed(ladder.orders):
+                if order.rest_wh:
+                    yield order
 
 
 def columns(orders: Collection[Order]) -> tuple[Any, ...]:

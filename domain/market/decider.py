@@ -85,7 +85,7 @@ def evolve(state: Market, fact: Recorded[Any]) -> Market:
     body = fact.body
     kind = type(body)
     if kind in _BOOK:
-        if evolution.apply(state, body):
+        if evolution.apply(state, body, fact.meta.tick.at):
             deadlines.forget_what_is_over(state)
         return state
     if kind is ContractConcluded:

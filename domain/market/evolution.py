@@ -30,8 +30,8 @@ _BUY: Final = Side.BUY  # an enum finds its members by name, every time
 _AON: Final = Restriction.AON
 
 
-def apply(state: Market, fact: Fact) -> bool:
-    """Changes the state by one fact, the frequent ones first; says whether what a timer waits for may be over."""
+def apply(state: Market, fact: Fact, at: int) -> bool:
+    """Changes the state by one fact of the time `at`, the frequent ones first; says whether a timer may be over."""
     if isinstance(fact, OrderAccepted):
         _accepted(state, fact)
         return False
@@ -43,7 +43,7 @@ def apply(state: Market, fact: Fact) -> bool:
         instrument = state.instruments[state.orders[fact.orders[0]].instrument]
         _cancelled(state, fact.orders)
         if instrument.closed:
-            forget_when_written_out(state, instrument)
+            _goes_on(state, instrument, at)
     elif isinstance(fact, OrderReduced):
         order = state.orders[fact.order]
         _lessen(state, order, order.rest_wh - fact.rest_wh)
@@ -105,7 +105,8 @@ def _traded(state: Market, fact: TradeMade) -> bool:
     if instrument.paths is not None:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
         return True
-    return buyer.expires_at is not None or seller.expires_at is not None
+    timers = state.timers
+    return buyer.expires_at is not None or seller.expires_at is not None or (bool(timers) and timers[0][0] == AT_ONCE)
 
 
 def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone: str, quantity_wh: int) -> None:
@@ -195,7 +196,15 @@ def _closed(state: Market, instrument: Instrument) -> None:
     instrument.closed = True
     if instrument.book.resting:
         # Beside each other, books are written out in the order of their closing.
-        heappush(state.timers, (AT_ONCE, CLOSING, instrument.gate_at, name_of(instrument)))
+        state.remind(AT_ONCE, CLOSING, instrument.gate_at, name_of(instrument))
+
+
+def _goes_on(state: Market, instrument: Instrument, at: int) -> None:
+    """What is left of a closed book is written out from the next tick on."""
+    if instrument.book.resting and instrument.written_at < at:
+        state.remind(at + 1, CLOSING, instrument.gate_at, name_of(instrument))
+    instrument.written_at = at
+    forget_when_written_out(state, instrument)
 
 
 def forget_when_written_out(state: Market, instrument: Instrument) -> None:

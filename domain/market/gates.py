@@ -1,6 +1,7 @@
 """What time does to orders: they expire, gates close, closed books are written out in slices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from domain.market.book import Order
@@ -12,6 +13,9 @@ from schemas.values import Side
 MAX_SLICE: Final = 100
 """Orders in one `OrdersCancelled`."""
 
+MAX_SLICES: Final = 10
+"""Slices of a closed book at one time; the rest waits for the next tick, so that nobody else waits for long."""
+
 
 def cancelled(state: Market, order: Order, reason: CancelReason) -> OrderCancelled:
     """The fact that takes all that is left of a resting order out of the book."""
@@ -20,17 +24,15 @@ def cancelled(state: Market, order: Order, reason: CancelReason) -> OrderCancell
 
 
 def cancelled_together(
-    state: Market, start_at: int, orders: Sequence[Order], reason: CancelReason, ahead: Ahead
+    state: Market, instrument: Instrument, orders: Iterable[Order], reason: CancelReason, ahead: Ahead
 ) -> Iterator[OrdersCancelled]:
-    """All these orders of one instrument out of the book, in slices, as far as there is room."""
-    for place in range(0, len(orders), MAX_SLICE):
-        if not ahead.room:
-            return
-        part = orders[place : place + MAX_SLICE]
+    """These orders out of their book, in slices, as far as there is room."""
+    left, (start_at, duration_min) = iter(orders), instrument.key
+    while ahead.room > 0 and (part := list(islice(left, MAX_SLICE))):
         ids, rests = tuple(o.order for o in part), tuple(o.rest_wh for o in part)
         ahead.room -= 1
         ahead.gone.update(ids)
-        yield OrdersCancelled(state.market, start_at, reason, ids, rests)
+        yield OrdersCancelled(state.market, start_at, reason, ids, rests, duration_min)
 
 
 def _expire(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrderCancelled]:
@@ -42,27 +44,27 @@ def _expire(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrderCancelle
 
 
 def _close(state: Market, timer: Timer, ahead: Ahead) -> Iterator[GateClosed | OrdersCancelled]:
-    """A gate is one fact; its resting orders follow at once, in the order of their acceptance."""
+    """A gate is one fact; its resting orders follow at once, as they stand: best bid first, then best ask."""
     instrument = state.instruments[gate_key(timer)]
-    left = _left(instrument, ahead)
+    orders = state.orders
+    gone = sum(1 for order in ahead.gone if order in orders and orders[order].instrument == instrument.key)
     ahead.room -= 1
-    yield GateClosed(state.market, instrument.delivery_start_at, instrument.duration_min, len(left))
-    yield from _written_out(state, instrument, left, ahead)
+    resting = instrument.book.resting - gone
+    yield GateClosed(state.market, instrument.delivery_start_at, instrument.duration_min, resting)
+    yield from _written_out(state, instrument, ahead)
 
 
 def _write_out(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrdersCancelled]:
     instrument = state.instruments[closing_key(timer)]
-    yield from _written_out(state, instrument, _left(instrument, ahead), ahead)
+    yield from _written_out(state, instrument, ahead)
 
 
-def _left(instrument: Instrument, ahead: Ahead) -> list[Order]:
-    return [order for order in instrument.book.in_order_of_acceptance() if order.order not in ahead.gone]
-
-
-def _written_out(
-    state: Market, instrument: Instrument, left: Sequence[Order], ahead: Ahead
-) -> Iterator[OrdersCancelled]:
-    yield from cancelled_together(state, instrument.delivery_start_at, left, CancelReason.GATE_CLOSED, ahead)
+def _written_out(state: Market, instrument: Instrument, ahead: Ahead) -> Iterator[OrdersCancelled]:
+    """Best first: the end of a row, so that taking a slice out of a book costs no walk through it."""
+    gone = frozenset(ahead.gone)
+    left = (order for order in instrument.book.best_first() if order.order not in gone)
+    first = islice(left, MAX_SLICE * MAX_SLICES)
+    yield from cancelled_together(state, instrument, first, CancelReason.GATE_CLOSED, ahead)
 
 
 def gate_key(timer: Timer) -> Key:
@@ -82,8 +84,9 @@ def _is_closed(state: Market, timer: Timer) -> bool:
 
 
 def _is_written_out(state: Market, timer: Timer) -> bool:
+    """Or there is a later timer for what is left."""
     instrument = state.instruments.get(closing_key(timer))
-    return instrument is None or not instrument.book.resting
+    return instrument is None or not instrument.book.resting or timer[0] <= instrument.written_at
 
 
 def _is_gone(state: Market, timer: Timer) -> bool:

@@ -42,9 +42,10 @@ class Instrument:
     """One delivery as it is traded; `slots` are the settlement intervals that it touches, at least one.
 
     An order's quantity is split evenly over them. `paths` are the ways between the zones (none: there is one
-    zone), `last_price_nano_per_kwh` is the reference of the bands. `committed_pico` is what purchases and sales count
-    per party in the credit rule until they are settled, `ended` whose the orders were of which nothing is open any
-    more, `contracts` what is forgotten together with it (of a contract over several intervals: with the first).
+    zone), `last_price_nano_per_kwh` is the reference of the bands, `written_at` when a slice of the closed book was
+    written out last. `committed_pico` is what purchases and sales count per party in the credit rule until they are
+    settled, `ended` whose the orders were of which nothing is open any more, `contracts` what is forgotten together
+    with it (of a contract over several intervals: with the first).
     """
 
     delivery_start_at: int
@@ -59,6 +60,7 @@ class Instrument:
     closed: bool = False
     settled: bool = False
     last_price_nano_per_kwh: int | None = None
+    written_at: int = -1
     book: Book = field(default_factory=Book)
     committed_pico: dict[str, int] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
@@ -230,24 +232,24 @@ def starts(first_start_at: int, interval_min: int, intervals: int) -> range:
 
 def _written(i: Instrument, places: dict[str, int]) -> tuple[Any, ...]:
     """An instrument; open orders are named by their places."""
-    few = (i.delivery_start_at, i.duration_min, i.version, i.rules, i.opens_at, i.gate_at, i.slots, i.paths, i.phase)
-    more = (i.closed, i.settled, i.last_price_nano_per_kwh)
     sides = []
     for side in (i.book.bids, i.book.asks):
         side.leave_out_dead()
         sides.append([places[order.order] for order in side.orders])
-    ended = texts(list(i.ended)), repeated(i.ended.values())
-    return (*few, *more, i.committed_pico, ended, i.contracts, i.book.resting, sides)
+    plain = [getattr(i, name) for name in _PLAIN]
+    return plain, texts(list(i.ended)), repeated(i.ended.values()), i.book.resting, sides
 
 
 def _read(written: tuple[Any, ...], orders: list[Order]) -> Instrument:
-    start, duration, version, rules, opens_at, gate_at, slots, paths, phase, closed, settled, last = written[:12]
-    committed_pico, (ended, whose), contracts, resting, sides = written[12:]
+    plain, ended, whose, resting, sides = written
     ladders = []
     for places in sides:
         row = list(map(orders.__getitem__, places))
         ladders.append(Ladder([order.key for order in row], row))
-    bids, asks = ladders
-    over = dict(zip(texts_of(ended), repeated_of(whose), strict=True))
-    known = (start, duration, version, rules, opens_at, gate_at, slots, paths, phase, closed, settled, last)
-    return Instrument(*known, Book(bids, asks, resting), committed_pico, over, contracts)
+    values: dict[str, Any] = dict(zip(_PLAIN, plain, strict=True))
+    values["book"] = Book(ladders[0], ladders[1], resting)
+    values["ended"] = dict(zip(texts_of(ended), repeated_of(whose), strict=True))
+    return Instrument(**values)
+
+
+_PLAIN: Final = tuple(f.name for f in fields(Instrument) if f.name not in ("book", "ended"))

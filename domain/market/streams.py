@@ -15,7 +15,6 @@ from domain.market import (
     amending,
     block_orders,
     contracts,
-    evolution,
     gates,
     listings,
     negotiation,
@@ -26,16 +25,16 @@ from domain.market.timers import Timed
 from schemas.envelope import Command, Moment
 
 Decide = Callable[[Market, Command[Any], Moment], list[Any]]
-Apply = Callable[[Market, Any], bool | None]
+Apply = Callable[[Market, Any], None]
 
 
 class Stream(NamedTuple):
-    """What the market knows of a stream."""
+    """What the market knows of a stream; without `apply` its facts are those of orders."""
 
     outcomes: Mapping[type, tuple[type, ...]]
     decide: Decide
     facts: tuple[type, ...]
-    apply: Apply
+    apply: Apply | None
     timed: Mapping[int, Timed]
 
 
@@ -44,7 +43,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         administration.OUTCOMES, administration.decide, administration.FACTS, administration.apply, administration.TIMED
     ),
     Stream(phases.OUTCOMES, phases.decide, phases.FACTS, phases.apply, phases.TIMED),
-    Stream(amending.OUTCOMES, amending.decide, (), evolution.apply, {}),
+    Stream(amending.OUTCOMES, amending.decide, (), None, {}),
     Stream(block_orders.OUTCOMES, block_orders.decide, block_orders.FACTS, block_orders.apply, block_orders.TIMED),
     Stream(allotting.OUTCOMES, allotting.decide, allotting.FACTS, allotting.apply, {}),
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
@@ -53,7 +52,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}
-APPLIES: Final[dict[type, Apply]] = {fact: stream.apply for stream in STREAMS for fact in stream.facts}
+APPLIES: Final[dict[type, Apply]] = {fact: stream.apply for stream in STREAMS if stream.apply for fact in stream.facts}
 TIMED: Final[dict[int, Timed]] = {
     **gates.TIMED,
     **{kind: timed for stream in STREAMS for kind, timed in stream.timed.items()},

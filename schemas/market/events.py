@@ -468,13 +468,14 @@ class GateClosed:
 
 @event
 class OrdersCancelled:
-    """A slice of the resting orders that the market took out of a closed book."""
+    """A slice of the resting orders that went out of one book together."""
 
     market: Id
     delivery_start_at: TimeUs
     reason: CancelReason
     orders: tuple[Id, ...]
     rests_wh: tuple[EnergyWh, ...]
+    interval_min: Minutes | None = None
 
 
 @event

@@ -150,7 +150,7 @@ async def test_an_order_is_one_object_in_book_and_index_also_afterwards(day: Day
         again = through_bytes(day, "market", decider, 0)
         for market in again.image()[0].states.values():
             for instrument in market.instruments.values():
-                for order in instrument.book.in_order_of_acceptance():
+                for order in instrument.book.best_first():
                     assert market.orders[order.order] is order
                     found += 1
     assert found > 10

@@ -293,7 +293,9 @@ class NaiveMarket:
 
     def _close(self, start: int) -> list[Outcome]:
         self.closed.add(start)
-        resting = sorted(self.books[start].orders, key=lambda o: o.number)
+        orders = self.books[start].orders
+        bids = sorted((o for o in orders if o.side is Side.BUY), key=lambda o: (-o.price, o.number))
+        resting = bids + sorted((o for o in orders if o.side is Side.SELL), key=lambda o: (o.price, o.number))
         found: list[Outcome] = [("gate", start, len(resting))]
         for place in range(0, len(resting), SLICE):
             part = resting[place : place + SLICE]

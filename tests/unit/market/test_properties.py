@@ -276,7 +276,7 @@ class Trading(RuleBasedStateMachine):
         state: Market = self.market.state
         assert set(state.instruments) == {(s, 15) for s in STARTS} - {(s, 15) for s in self.naive.forgotten}
         for (start, _), instrument in state.instruments.items():
-            resting = {(self.names[o.order], o.rest_wh) for o in instrument.book.in_order_of_acceptance()}
+            resting = {(self.names[o.order], o.rest_wh) for o in instrument.book.best_first()}
             assert resting == {(o.number, o.rest) for o in self.naive.books[start].orders}
             assert instrument.book.resting == len(resting)
             for connection in CONNECTIONS:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.market import decider
+from domain.market import decider, gates
 from schemas.envelope import Command, CommandMeta, Moment
 from schemas.market.commands import ApproveContract, CancelOrder, SettleDelivery
 from schemas.market.events import (
@@ -59,8 +59,9 @@ def test_a_closed_book_is_written_out_in_slices(resting: int, slices: list[int])
     closed, *written = market.later(GATE)
     assert closed == GateClosed(MARKET, NOON, 15, resting)
     assert [len(s.orders) for s in written] == slices
-    assert [o for s in written for o in s.orders] == orders
-    assert [wh for s in written for wh in s.rests_wh] == [100 if n % 2 else 200 for n in range(resting)]
+    # Bids first, each side from its best order on.
+    assert [o for s in written for o in s.orders] == orders[1::2] + orders[::2]
+    assert [wh for s in written for wh in s.rests_wh] == [100] * (resting // 2) + [200] * ((resting + 1) // 2)
     assert {(s.delivery_start_at, s.reason) for s in written} == {(NOON, CancelReason.GATE_CLOSED)}
     assert shown(market) == ([], [])
     assert market.state.accounts["ann"].exposure_pico == 0
@@ -81,8 +82,8 @@ def steps(market: Scenario, at: int, limit: int) -> list[list[Any]]:
     return found
 
 
-def test_any_limit_leads_to_the_same_facts_in_the_same_order() -> None:
-    """`due` stays in the past as long as there is something to say; what is left over is continued."""
+def test_any_limit_leads_to_the_same_end() -> None:
+    """What a call leaves over is continued: at once, or of a closed book at the next tick."""
 
     def day() -> Scenario:
         market = open_market("ann", "bob")
@@ -93,14 +94,33 @@ def test_any_limit_leads_to_the_same_facts_in_the_same_order() -> None:
             submit(market, sell("bob", 0.1, 11 + n % 5, start=start, expires_at=expires_at))
         return market
 
-    whole = [fact for step in steps(day(), NOON + QUARTER, 10_000) for fact in step]
+    def ended(limit: int) -> list[Any]:
+        market, found = day(), []
+        for tick in range(6):
+            found += [fact for step in steps(market, NOON + QUARTER + tick, limit) for fact in step]
+        assert market.state.orders == {}
+        return found
+
+    whole = ended(10_000)
     assert len(only(whole, OrderCancelled)) == 58
     assert len(only(whole, ContractLapsed)) == 1
     assert len(only(whole, OrdersCancelled)) == 3
     for limit in (1, 2, 7, 59, 60, 61, 100):
-        chopped = steps(day(), NOON + QUARTER, limit)
-        assert [fact for step in chopped for fact in step] == whole
-        assert all(len(step) == limit for step in chopped[:-1])
+        chopped = ended(limit)
+        assert sorted(map(repr, chopped)) == sorted(map(repr, whole))
+        assert only(chopped, OrderCancelled) == only(whole, OrderCancelled)
+
+
+def test_a_large_book_is_written_out_over_several_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody else waits for long; nothing of it can trade or be cancelled meanwhile."""
+    monkeypatch.setattr(gates, "MAX_SLICES", 2)
+    market = open_market("ann", "bob")
+    orders = [submit(market, buy("ann", 0.1, 9))[0].order for _ in range(450)]
+    sizes = []
+    for tick in range(4):
+        sizes.append([len(s.orders) for s in only(market.later(GATE + tick), OrdersCancelled)])
+        assert [f.reason for f in market.when(CancelOrder(orders[-1]), "ann")] == [MarketRefusal.GATE_CLOSED]
+    assert sizes == [[100, 100], [100, 100], [50], []]
 
 
 def test_advance_changes_nothing() -> None:
@@ -233,14 +253,15 @@ def test_a_book_that_waits_for_its_slices_outlives_its_settlement() -> None:
         market.given(fact)
     for fact in wish(market, SettleDelivery(NOON, NOON + 2 * QUARTER), POLICY):
         market.given(fact)
-    rest = market.later(market.at)
+    rest = [fact for tick in range(1, 4) for fact in market.later(market.at + tick)]
     assert sum(len(s.orders) for s in only(market.facts, OrdersCancelled)) == 250
-    first_book, second_book, third_book = (
-        [OrdersCancelled],
-        [GateClosed, OrdersCancelled, OrdersCancelled],
-        [GateClosed],
-    )
-    assert [type(f) for f in rest] == [*first_book, *second_book, *third_book]
+    assert [(type(f), f.delivery_start_at - NOON) for f in rest] == [
+        (GateClosed, QUARTER),
+        (OrdersCancelled, QUARTER),
+        (OrdersCancelled, QUARTER),
+        (GateClosed, 2 * QUARTER),
+        (OrdersCancelled, 0),
+    ]
     assert sorted(market.state.instruments) == [(NOON + 2 * QUARTER, 15), (NOON + 3 * QUARTER, 15)]
     assert market.state.orders == {}
     assert market.state.accounts["bob"].exposure_pico == 0
