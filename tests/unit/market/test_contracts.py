@@ -308,6 +308,8 @@ def test_an_hours_contract_moves_in_each_of_its_quarters() -> None:
     assert fact.quantity_wh == (2000, 1000, 1000, 1000)
     assert used(found, "bob-cp") == [2000, 1000]
     assert exposures(found) == {party: pico * 5 // 4 for party, pico in before.items()}
+    where = {i.duration_min for i in found.state.instruments.values() if any(i.committed_pico.values())}
+    assert where == {60}, "what is settled with the hour is committed to the hour"
     found.when(CancelTrade(fact.contract), OPERATOR)
     assert exposures(found) == {}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schemas.envelope import Command, CommandMeta
 from schemas.market.commands import SettleDelivery
 from schemas.market.events import CapabilityRecorded, CommandRefused, MarketRefusal
 from schemas.market.outlet_commands import (
@@ -154,6 +155,8 @@ def test_what_a_connection_feeds_in_has_one_outlet_at_a_time(waiting: bool) -> N
     (refused,) = found.when(again, "dan")
     assert (refused.reason, refused.limit, refused.found) == (R.OUTLET_OVERLAPS, END, END - QUARTER)
     assert type(found.when(replace(again, from_at=END), "dan")[0]) is OutletProposed
+    before = replace(again, from_at=NOON - QUARTER, to_at=NOON)
+    assert type(found.when(before, "dan")[0]) is OutletProposed
 
 
 def test_refused_answers_in_the_order_of_the_checks() -> None:
@@ -167,6 +170,14 @@ def test_refused_answers_in_the_order_of_the_checks() -> None:
     found.when(ApproveOutlet(outlet), "dan")
     for wish in (ApproveOutlet, RefuseOutlet):
         assert reasons(found.when(wish(outlet), "dan")) == [R.OUTLET_NOT_PROPOSED]
+
+
+def test_an_answer_at_the_deadline_is_late_even_before_the_lapse_is_written() -> None:
+    found = market()
+    outlet = found.when(OFFER, "bob")[0]
+    found.at = outlet.lapses_at
+    wish = Command(MARKET, CommandMeta("id", "dan", "c", None, None, None), ApproveOutlet(outlet.outlet))
+    assert reasons(found.decider.decide(found.state, wish, found.now)) == [R.OUTLET_NOT_PROPOSED]
 
 
 def test_who_is_in_default_gets_no_outlet() -> None:
