@@ -196,7 +196,10 @@ def _refuse_from_policy(
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if isinstance(wish, RecordCredit) and wish.currency != state.rules[-1].rules.currency:
         return Refusal(MarketRefusal.WRONG_CURRENCY)
-    if isinstance(wish, AdmitParticipant) and wish.party in state.participants:
+    # Who is in default is let in again by the operator only.
+    if isinstance(wish, AdmitParticipant) and (
+        wish.party in state.participants or wish.party in state.standing.defaults
+    ):
         return Refusal(MarketRefusal.ALREADY_ADMITTED)
     if isinstance(wish, SettleDelivery) and wish.to_at > now.at:
         return Refusal(MarketRefusal.DELIVERY_NOT_OVER, now.at, wish.to_at)
@@ -245,6 +248,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
 
 def _settled(state: Market, fact: DeliverySettled) -> None:
     state.sessions = [s for s in state.sessions if s.to_at > fact.to_at]
+    state.outlets.forget_until(fact.to_at)
     for instrument in [i for i in state.instruments.values() if fact.from_at <= i.delivery_start_at < fact.to_at]:
         for party, exposure in instrument.committed_pico.items():
             state.account(party).exposure_pico -= exposure

@@ -228,7 +228,7 @@ def _contract(
         rules.points_per_kwh,
         rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
         first.version,
-        *named(rules, seller.zone, buyer.zone),
+        *named(rules, seller.zone, buyer.zone, first.duration_min),
     )
 
 

@@ -4,16 +4,16 @@ A concluded contract uses capability (sold − bought), credit of both sides unt
 its zones. What a proposed version takes more than the one before is reserved while it waits.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
-from domain.market.capability import Slot, capability_wh
+from domain.market.capability import Slot
 from domain.market.contract_state import Claims, Version
+from domain.market.evolution import look_again
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
-from domain.market.network import paths_of
 from domain.market.refusal import Refusal
 from domain.market.state import Instrument, Market, starts
-from domain.market.validation import refuse_credit
+from domain.market.validation import SpokenFor, refuse_credit, refuse_sales
 from schemas.market.contract_events import ContractRevised, ContractState
 from schemas.market.events import MarketRefusal
 
@@ -21,14 +21,11 @@ K = TypeVar("K", bound=Hashable)
 
 
 def instruments_of(state: Market, version: Version) -> list[Instrument | None]:
-    """The instrument of each interval of a contract: of a trade the one that was traded; none once it is forgotten."""
-    intervals, interval_min = len(version.quantity_wh), version.interval_min
-    if version.trade is not None and intervals > 1:
-        traded = state.instruments.get((version.first_start_at, intervals * interval_min))
-        if traded is not None:
-            return [traded] * intervals
-    listed = starts(version.first_start_at, interval_min, intervals)
-    return [state.instruments.get((start, interval_min)) for start in listed]
+    """The instrument of each interval of a contract: several share one that lasts longer; none once it is forgotten."""
+    interval_min, duration_min = version.interval_min, version.duration_min or version.interval_min
+    deliveries = -(-len(version.quantity_wh) * interval_min // duration_min)
+    found = [state.instruments.get((s, duration_min)) for s in starts(version.first_start_at, duration_min, deliveries)]
+    return [instrument for instrument in found for _ in range(duration_min // interval_min)][: len(version.quantity_wh)]
 
 
 def claims_of(state: Market, version: Version) -> Claims:
@@ -45,7 +42,8 @@ def claims_of(state: Market, version: Version) -> Claims:
         _add(found.credit_pico, (instrument.key, version.buyer), bought)
         _add(found.credit_pico, (instrument.key, version.seller), sold)
         if version.buyer_zone is not None and version.buyer_zone != version.zone:
-            for line, sign in paths_of(rules).get((version.zone, version.buyer_zone), ()):
+            assert instrument.paths is not None, "nothing crosses in one zone"
+            for line, sign in instrument.paths[version.zone, version.buyer_zone]:
                 _add(found.flow_wh, (slot.start_at, line), sign * quantity_wh)
     return found
 
@@ -86,14 +84,16 @@ def _beyond_on_lines(before: dict[K, int], after: dict[K, int]) -> Iterator[tupl
             yield key, wh - was
 
 
-def refuse_growth(state: Market, more: Claims, interval_min: int) -> Refusal | None:
-    """The first limit that would be passed: capability, then the lines, then credit."""
-    for (start, connection), wh in more.capability_wh.items():
-        held, slot = state.connections.get(connection), state.slots[start]
-        limit = capability_wh(held.injection_w, interval_min) if held else 0
-        found = slot.used_wh.get(connection, 0) + wh
-        if found > limit:
-            return Refusal(MarketRefusal.CAPABILITY_EXCEEDED, limit, found)
+def refuse_growth(state: Market, more: Claims, listed: Iterable[Instrument | None]) -> Refusal | None:
+    """The first limit that would be passed on a contract's instruments: capability, then the lines, then credit."""
+    sales = [(i, 0) for i in {i.key: i for i in listed if i is not None}.values()]
+    for connection in dict.fromkeys(connection for _, connection in more.capability_wh):
+        held = state.connections.get(connection)
+        taken = {(of, start): wh for (start, of), wh in more.capability_wh.items() if of == connection}
+        if held is None:
+            return Refusal(MarketRefusal.CONNECTION_UNKNOWN)
+        if (broken := refuse_sales(held, connection, sales, SpokenFor(taken))) is not None:
+            return broken
     for (start, line), wh in more.flow_wh.items():
         slot = state.slots[start]
         forward, backward = slot.capacity_wh.get(line, (0, 0))
@@ -124,6 +124,8 @@ def take(state: Market, claims: Claims, sign: int = 1, *, committed: bool = True
     for (start, line), wh in claims.flow_wh.items():
         if (slot := state.slots.get(start)) is not None:
             _add(slot.flow_wh, line, sign * wh)
+    if claims.flow_wh:
+        look_again(state, [state.slots[start] for start, _ in claims.flow_wh if start in state.slots])
     for (key, party), pico in claims.credit_pico.items():
         state.account(party).exposure_pico += sign * pico
         if committed:

@@ -12,7 +12,6 @@ from typing import Final
 from domain.market.claims import claims_of, growth, instruments_of, refuse_growth
 from domain.market.contract_state import Held
 from domain.market.contract_versions import assigned, ended, revised, terms_of
-from domain.market.network import paths_of
 from domain.market.refusal import Refusal
 from domain.market.state import Market
 from domain.market.validation import refuse_price, refuse_quantity
@@ -68,7 +67,7 @@ def _against_own(state: Market, wish: Own, actor: str, now: Moment) -> Iterator[
     if isinstance(wish, ProposeChange):
         yield from _against_terms(state, held, wish)
     more = growth(claims_of(state, version), claims_of(state, next_version(state, held, wish, actor)))
-    refusal = refuse_growth(state, more, version.interval_min)
+    refusal = refuse_growth(state, more, instruments_of(state, version))
     if refusal is not None:
         yield refusal
 
@@ -116,8 +115,8 @@ def _against_assignment(state: Market, held: Held, wish: AssignContract, actor: 
     terms = assigned(state, version, actor, wish.party, wish.connection)
     if terms.buyer_zone is not None:
         first = instruments_of(state, version)[0]
-        ways = paths_of(first.rules) if first is not None else {}
-        if version.delivery_mode is not DeliveryMode.FIRM or (terms.zone, terms.buyer_zone) not in ways:
+        ways = first.paths if first is not None else None
+        if version.delivery_mode is not DeliveryMode.FIRM or (terms.zone, terms.buyer_zone) not in (ways or {}):
             yield Refusal(MarketRefusal.WRONG_ZONE)
 
 

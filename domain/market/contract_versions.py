@@ -14,18 +14,19 @@ from schemas.market.contract_events import (
 )
 from schemas.market.events import RuleSet
 
-Named = tuple[str | None, str | None, int, int]
+Named = tuple[str | None, str | None, int, int, int | None]
 
 ENDED: Final = (RevisionReason.CANCELLED, RevisionReason.WITHDRAWN, RevisionReason.MANIFEST_ERROR)
 
 
-def named(rules: RuleSet, zone: str, buyer_zone: str) -> Named:
-    """The last fields of a `ContractConcluded`: the buyer's zone where it is another, and what the rules say."""
+def named(rules: RuleSet, zone: str, buyer_zone: str, duration_min: int | None = None) -> Named:
+    """The last fields of a `ContractConcluded`: what is another than usual, and what the rules say."""
+    duration = duration_min if duration_min != rules.interval_min else None
     crossing = buyer_zone if buyer_zone != zone else None
     agreed = rules.contracts
     if agreed is None:
-        return crossing, None, 0, 0
-    return crossing, agreed.baseline_method, agreed.tolerance_ppm, agreed.penalty_ppm
+        return crossing, None, 0, 0, duration
+    return crossing, agreed.baseline_method, agreed.tolerance_ppm, agreed.penalty_ppm, duration
 
 
 def terms_of(version: Version, **changes: Any) -> RevisedTerms:
@@ -91,6 +92,7 @@ def revised(held: Held, terms: RevisedTerms, state: ContractState, reason: Revis
         number,
         state,
         reason,
+        before.duration_min,
     )
 
 

@@ -27,6 +27,7 @@ def advance(state: Market, now: Moment, limit: int) -> Iterable[Any]:
         is_over, happen = TIMED[timer[1]]
         if not is_over(state, timer):
             facts.extend(happen(state, timer, ahead))
+            ahead.said = bool(facts)
     return facts
 
 

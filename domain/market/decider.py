@@ -9,6 +9,7 @@ from typing import Any, Final
 from domain.market import deadlines, evolution, trading, validation
 from domain.market.amending import ENTERING
 from domain.market.contracts import hold
+from domain.market.credit import limit_recorded, notice
 from domain.market.refusal import refused
 from domain.market.state import Market
 from domain.market.streams import APPLIES, DECIDES, STREAMS
@@ -17,6 +18,7 @@ from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
+    CreditRecorded,
     GateClosed,
     OrderAccepted,
     OrderAmended,
@@ -85,7 +87,11 @@ def evolve(state: Market, fact: Recorded[Any]) -> Market:
     body = fact.body
     kind = type(body)
     if kind in _BOOK:
-        if evolution.apply(state, body, fact.meta.tick.at):
+        over = evolution.apply(state, body, fact.meta.tick.at)
+        if state.standing.calls:
+            notice(state)
+            over = True
+        if over:
             deadlines.forget_what_is_over(state)
         return state
     if kind is ContractConcluded:
@@ -93,5 +99,9 @@ def evolve(state: Market, fact: Recorded[Any]) -> Market:
         if body.trade is not None:  # its trade has changed everything else
             return state
     APPLIES[kind](state, body)
+    if kind is CreditRecorded:
+        limit_recorded(state, body.party)
+    if state.standing.calls:
+        notice(state)
     deadlines.forget_what_is_over(state)
     return state

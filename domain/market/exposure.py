@@ -11,7 +11,7 @@ nor between two. A trade is never at a worse price than the limit, so matching o
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.market.events import CreditRules
+from schemas.market.rules import CreditRules
 
 PICO_PER_MICRO: Final = 10**6
 

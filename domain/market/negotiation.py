@@ -100,8 +100,9 @@ def _proposal_standing(
         return Refusal(MarketRefusal.NOT_OPEN, listed[-1].opens_at, now.at)
     if listed[0].closed or now.at >= listed[0].gate_at:
         return Refusal(MarketRefusal.GATE_CLOSED, listed[0].gate_at, now.at)
-    if wish.seller not in state.participants or wish.buyer not in state.participants:
-        return Refusal(MarketRefusal.PARTICIPANT_UNKNOWN)
+    for party in (wish.seller, wish.buyer):
+        if party not in state.participants:
+            return Refusal(state.why_not(party))
     sells, buys = state.connections.get(wish.seller_connection), state.connections.get(wish.buyer_connection)
     if sells is None or sells.party != wish.seller or buys is None or buys.party != wish.buyer:
         return Refusal(MarketRefusal.CONNECTION_UNKNOWN)

@@ -9,7 +9,8 @@ from typing import Final
 
 from domain.market.capability import Slot
 from domain.market.refusal import Refusal
-from schemas.market.events import Line, MarketRefusal, RuleSet
+from schemas.market.events import MarketRefusal, RuleSet
+from schemas.market.rules import Line
 
 Path = tuple[tuple[str, int], ...]
 """The lines of a way in order, each with +1 where it is gone from its first zone to its second, else −1."""

@@ -47,7 +47,7 @@ def refuse_time(found: Sequence[Instrument], now: Moment) -> Refusal | None:
 def refuse_party(state: Market, party: str, connection: str, zone: str | None, sells: bool) -> Refusal | None:
     """Not admitted, not their connection, in another `zone` than the contract's, nothing verified to sell with."""
     if party not in state.participants:
-        return Refusal(MarketRefusal.PARTICIPANT_UNKNOWN)
+        return Refusal(state.why_not(party))
     held = state.connections.get(connection)
     if held is None or held.party != party:
         return Refusal(MarketRefusal.CONNECTION_UNKNOWN)

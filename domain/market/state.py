@@ -10,9 +10,11 @@ from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
 from domain.market.contract_state import Agreements
+from domain.market.credit_state import Standing
 from domain.market.exposure import Account
 from domain.market.listing_state import Listings
 from domain.market.network import Path
+from domain.market.outlet_state import Outlets
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.equipment import Equipment
@@ -143,6 +145,8 @@ class Market:
     timers: list[Timer] = field(default_factory=list)
     listings: Listings = field(default_factory=Listings)
     agreements: Agreements = field(default_factory=Agreements)
+    standing: Standing = field(default_factory=Standing)
+    outlets: Outlets = field(default_factory=Outlets)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""
@@ -169,6 +173,8 @@ class Market:
 
     def why_not(self, party: str) -> MarketRefusal:
         """Why somebody who is not among the participants may not trade."""
+        if party in self.standing.defaults:
+            return MarketRefusal.PARTICIPANT_IN_DEFAULT
         return MarketRefusal.PARTICIPANT_UNKNOWN
 
     def instruments_of(self, first_start_at: int, interval_min: int, intervals: int) -> list[Instrument] | int:

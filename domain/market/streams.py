@@ -15,9 +15,11 @@ from domain.market import (
     amending,
     block_orders,
     contracts,
+    credit,
     gates,
     listings,
     negotiation,
+    outlets,
     phases,
 )
 from domain.market.state import Market
@@ -49,6 +51,8 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
     Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
     Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),
+    Stream(credit.OUTCOMES, credit.decide, credit.FACTS, credit.apply, credit.TIMED),
+    Stream(outlets.OUTCOMES, outlets.decide, outlets.FACTS, outlets.apply, outlets.TIMED),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

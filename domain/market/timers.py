@@ -31,13 +31,15 @@ proposal, start."""
 class Ahead:
     """What one call of `advance` has said so far, before any of it is in the state.
 
-    `room` is how many facts it may still say, `gone` the orders that it has taken out of their books. Who says
+    `room` is how many facts it may still say, `gone` the orders that it has taken out of their books, `said`
+    whether earlier timers said anything. Who says
     something that a later timer's answer depends on sets `stop`: the others wait for the next call.
     """
 
     at: int
     room: int
     gone: set[str] = field(default_factory=set)
+    said: bool = False
     stop: bool = False
 
 

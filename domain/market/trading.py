@@ -257,5 +257,5 @@ def contract_of(
         rules.points_per_kwh,
         rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
         instrument.version,
-        *named(rules, seller_zone, buyer_zone),
+        *named(rules, seller_zone, buyer_zone, instrument.duration_min),
     )

@@ -72,7 +72,7 @@ def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the o
     if (state.suspended or instrument.phase is not _CONTINUOUS) and (broken := _phase(state, instrument, wish)):
         return broken
     if party not in state.participants:
-        return Refusal(MarketRefusal.PARTICIPANT_UNKNOWN)
+        return Refusal(state.why_not(party))
     connection = state.connections.get(wish.connection)
     if connection is None or connection.party != party:
         return Refusal(MarketRefusal.CONNECTION_UNKNOWN)

@@ -137,6 +137,7 @@ _CONTRACTS_COLUMNS = {
     "baseline_method": "text",
     "tolerance_ppm": "bigint",
     "penalty_ppm": "bigint",
+    "duration_min": "bigint",
 }
 
 CONTRACTS = View(

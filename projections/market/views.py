@@ -4,7 +4,9 @@ from projections.market.access import ACCESS_VIEWS
 from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
+from projections.market.credit import CREDIT_QUESTIONS, CREDIT_VIEWS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
+from projections.market.outlets import OUTLET_QUESTIONS, OUTLET_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
 
@@ -15,6 +17,8 @@ VIEWS: tuple[View, ...] = (
     *CAPABILITY_VIEWS,
     *LISTING_VIEWS,
     *CONTRACT_VIEWS,
+    *CREDIT_VIEWS,
+    *OUTLET_VIEWS,
 )
 
 DEPTH = SqlView(
@@ -122,4 +126,6 @@ ORDER BY market, partition, seq, "row"
     *CAPABILITY_QUESTIONS,
     *LISTING_QUESTIONS,
     *CONTRACT_QUESTIONS,
+    *CREDIT_QUESTIONS,
+    *OUTLET_QUESTIONS,
 )

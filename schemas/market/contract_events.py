@@ -124,6 +124,7 @@ class ContractRevised:
     version_before: Count
     state: ContractState
     reason: RevisionReason
+    duration_min: Minutes | None = None
 
 
 @event

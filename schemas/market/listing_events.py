@@ -26,6 +26,7 @@ class WithdrawalReason(StrEnum):
     SCHEDULE_CHANGED = "schedule_changed"
     SOLD_ELSEWHERE = "sold_elsewhere"
     MISTAKE = "mistake"
+    DEFAULT = "default"
 
 
 class ListingEnd(StrEnum):

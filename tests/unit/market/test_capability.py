@@ -20,8 +20,8 @@ from schemas.market.events import (
     OrderAccepted,
     SessionOpened,
     TradeMade,
-    TradingRules,
 )
+from schemas.market.rules import TradingRules
 from schemas.site.commands import LowerAllotment, RetainAllotment
 from schemas.site.events import AllotmentReductionRequested
 from schemas.values import ResourceType

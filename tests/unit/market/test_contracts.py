@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from schemas.envelope import Command, CommandMeta
 from schemas.market.commands import ApproveContract, CancelOrder, SettleDelivery
 from schemas.market.contract_commands import (
     AgreeRevision,
@@ -28,15 +29,13 @@ from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
-    ContractRules,
     CreditRecorded,
-    Line,
     MarketRefusal,
-    NetworkRules,
     OrderAccepted,
     OrderTerms,
-    TradingRules,
+    SessionOpened,
 )
+from schemas.market.rules import ContractRules, Line, NetworkRules, TradingRules
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (
     CENT,
@@ -300,8 +299,6 @@ def test_no_trade_is_void_after_its_gate_and_no_negotiation_at_all() -> None:
 
 def test_an_hours_contract_moves_in_each_of_its_quarters() -> None:
     found = open_market("ann", "bob", trading=TradingRules((60,), 0, 0, 0, 0, 0, 10))
-    from schemas.market.events import SessionOpened
-
     found.given(SessionOpened(MARKET, "z", NOON, 1, 60, 1))
     submit(found, sell("bob", 4, 10, duration_min=60))
     submit(found, buy("ann", 4, 10, duration_min=60))
@@ -311,6 +308,8 @@ def test_an_hours_contract_moves_in_each_of_its_quarters() -> None:
     assert fact.quantity_wh == (2000, 1000, 1000, 1000)
     assert used(found, "bob-cp") == [2000, 1000]
     assert exposures(found) == {party: pico * 5 // 4 for party, pico in before.items()}
+    where = {i.duration_min for i in found.state.instruments.values() if any(i.committed_pico.values())}
+    assert where == {60}, "what is settled with the hour is committed to the hour"
     found.when(CancelTrade(fact.contract), OPERATOR)
     assert exposures(found) == {}
 
@@ -413,6 +412,14 @@ def test_only_who_is_awaited_agrees() -> None:
     assert reasons(found.when(RefuseRevision(fact.contract, fact.revision), "cyd")) == [R.NOT_AUTHORISED]
     agree(found, fact)
     assert reasons(found.when(AgreeRevision(fact.contract, fact.revision), "ann")) == [R.REVISION_NOT_WAITING]
+
+
+def test_an_answer_at_the_deadline_is_late_even_before_the_lapse_is_written() -> None:
+    found = market()
+    fact = proposed(found, change(found, 1000, 1000))
+    wish = Command(MARKET, CommandMeta("id", "ann", "c", None, None, None), AgreeRevision(fact.contract, fact.revision))
+    found.at = fact.lapses_at
+    assert reasons(found.decider.decide(found.state, wish, found.now)) == [R.REVISION_NOT_WAITING]
 
 
 def test_a_party_that_only_looks_on_wishes_nothing_about_an_assignment() -> None:

@@ -13,8 +13,8 @@ from schemas.market.events import (
     OrderTerms,
     Restriction,
     SelfTradeMode,
-    TradingRules,
 )
+from schemas.market.rules import TradingRules
 from tests.unit.given import Scenario, only
 from tests.unit.market.world import (
     CENT,

@@ -19,21 +19,19 @@ from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
-    Line,
     LineCapacityPublished,
     MarketRefusal,
-    NetworkRules,
     OrderAccepted,
     OrderCancelled,
     Phase,
     Restriction,
     TradingHalted,
     TradingResumed,
-    TradingRules,
     TradingSuspended,
 )
 from schemas.market.package_commands import SubmitBasket
 from schemas.market.package_events import BasketKilled, BasketOrder
+from schemas.market.rules import Line, NetworkRules, TradingRules
 from schemas.values import DeliveryMode, Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.test_packages import block, enter
