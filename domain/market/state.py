@@ -6,6 +6,7 @@ from heapq import heappush
 from typing import Any, Final
 
 from domain.market.allotment import Allotment
+from domain.market.auction_state import Auction
 from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
@@ -44,7 +45,8 @@ class Instrument:
     An order's quantity is split evenly over them. `paths` are the ways between the zones (none: there is one
     zone), `last_price_nano_per_kwh` is the reference of the bands. `committed_pico` is what purchases and sales count
     per party in the credit rule until they are settled, `ended` whose the orders were of which nothing is open any
-    more, `contracts` what is forgotten together with it (of a contract over several intervals: with the first).
+    more, `contracts` what is forgotten together with it (of a contract over several intervals: with the first),
+    `auction` what its book is called to.
     """
 
     delivery_start_at: int
@@ -63,6 +65,7 @@ class Instrument:
     committed_pico: dict[str, int] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
+    auction: Auction | None = None
 
     @property
     def reference_price_nano_per_kwh(self) -> int:
@@ -237,12 +240,12 @@ def _written(i: Instrument, places: dict[str, int]) -> tuple[Any, ...]:
         side.leave_out_dead()
         sides.append([places[order.order] for order in side.orders])
     ended = texts(list(i.ended)), repeated(i.ended.values())
-    return (*few, *more, i.committed_pico, ended, i.contracts, i.book.resting, sides)
+    return (*few, *more, i.committed_pico, ended, i.contracts, i.auction, i.book.resting, sides)
 
 
 def _read(written: tuple[Any, ...], orders: list[Order]) -> Instrument:
     start, duration, version, rules, opens_at, gate_at, slots, paths, phase, closed, settled, last = written[:12]
-    committed_pico, (ended, whose), contracts, resting, sides = written[12:]
+    committed_pico, (ended, whose), contracts, auction, resting, sides = written[12:]
     ladders = []
     for places in sides:
         row = list(map(orders.__getitem__, places))
@@ -250,4 +253,4 @@ def _read(written: tuple[Any, ...], orders: list[Order]) -> Instrument:
     bids, asks = ladders
     over = dict(zip(texts_of(ended), repeated_of(whose), strict=True))
     known = (start, duration, version, rules, opens_at, gate_at, slots, paths, phase, closed, settled, last)
-    return Instrument(*known, Book(bids, asks, resting), committed_pico, over, contracts)
+    return Instrument(*known, Book(bids, asks, resting), committed_pico, over, contracts, auction)

@@ -1,6 +1,7 @@
 """Slates of the family `market`: tables, what is summed from them, and what people ask."""
 
 from projections.market.access import ACCESS_VIEWS
+from projections.market.auctions import AUCTION_VIEWS
 from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
@@ -15,6 +16,7 @@ VIEWS: tuple[View, ...] = (
     *CAPABILITY_VIEWS,
     *LISTING_VIEWS,
     *CONTRACT_VIEWS,
+    *AUCTION_VIEWS,
 )
 
 DEPTH = SqlView(
