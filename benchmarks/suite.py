@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from benchmarks import (
     auction,
     bid_to_trade,
+    blocks,
     idle,
     kernel,
     latency,
@@ -30,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[Bed], Iterator[Figure]]] = {
     "message_class": lambda _: message_class.run(),
     "auction": lambda _: auction.run(),
     "gate": session_gate.run,
+    "blocks": lambda _: blocks.run(),
     "bid_to_trade": bid_to_trade.run,
     "stages": stages.run,
     "latency": latency.run,

@@ -12,7 +12,7 @@ from domain.market.evolution import forget_when_written_out
 from domain.market.network import paths_of, refuse_network
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, RulesVersion, Session, starts
-from domain.market.timers import GATE, Timed
+from domain.market.timers import GATE, HALT_END, Timed
 from schemas.actors import POLICY
 from schemas.envelope import Command, Moment
 from schemas.market.commands import (
@@ -28,6 +28,7 @@ from schemas.market.events import (
     DeliverySettled,
     MarketRefusal,
     ParticipantAdmitted,
+    Phase,
     RuleSet,
     RuleSetAdopted,
     SessionOpened,
@@ -146,7 +147,23 @@ def _rules(rules: RuleSet) -> Refusal | None:
     for duration_min in rules.trading.durations_min if rules.trading else ():
         if duration_min % rules.interval_min or _MINUTES_PER_DAY % duration_min:
             return Refusal(MarketRefusal.INVALID_RULES, rules.interval_min, duration_min)
-    return refuse_network(rules)
+    return _call_rules(rules) or refuse_network(rules)
+
+
+def _call_rules(rules: RuleSet) -> Refusal | None:
+    """A call ends before the gate, and its result has time; books of several zones are not called."""
+    called = rules.auction
+    if called is None:
+        return None
+    open_min = rules.opening_lead_min - rules.gate_lead_min
+    for holds, limit, found in (
+        (called.opening_min < open_min, open_min - 1, called.opening_min),
+        (called.deadline_min > 0, 1, 0),
+        (rules.network is None, 0, 1),
+    ):
+        if not holds:
+            return Refusal(MarketRefusal.INVALID_RULES, limit, found)
+    return None
 
 
 def _refuse_session(state: Market, wish: OpenSession, actor: str, now: Moment) -> Refusal | None:
@@ -243,6 +260,9 @@ def _opened(state: Market, fact: SessionOpened) -> None:
             slot.interval_min = rules.interval_min
         instrument = Instrument(start, duration_min, fact.rules_version, rules, opens_at, gate_at, slots, paths)
         state.instruments[instrument.key] = instrument
+        if rules.auction is not None and rules.auction.opening_min:
+            instrument.phase = Phase.CALL
+            state.remind(opens_at + rules.auction.opening_min * MINUTE_US, HALT_END, start, str(duration_min))
         heappush(state.timers, (gate_at, GATE, start, str(duration_min)))
 
 

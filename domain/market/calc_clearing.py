@@ -3,10 +3,11 @@
 The library of arrays is imported with the first calculation: processes that only decide do not pay for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from domain.market.clearing import AuctionRules, Clearing, Level, price_in
+from domain.market.clearing import AuctionRules, Clearing, Level, Offer, price_in
 from schemas.market.auction_events import Rationing
 from schemas.values import INT64_MAX
 
@@ -34,6 +35,17 @@ class Book:
     buys: "Flags"
     price_nano_per_kwh: "Integers"
     quantity_wh: "Integers"
+
+    @classmethod
+    def of(cls, offers: Sequence[Offer]) -> "Book":
+        """The same offers as columns."""
+        import numpy as np
+
+        return cls(
+            np.array([offer.buys for offer in offers], dtype=bool),
+            np.array([offer.price_nano_per_kwh for offer in offers], dtype=np.int64),
+            np.array([offer.quantity_wh for offer in offers], dtype=np.int64),
+        )
 
 
 def clear_book(book: Book, rules: AuctionRules) -> tuple[Clearing, "Integers"]:

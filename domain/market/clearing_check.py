@@ -59,7 +59,7 @@ class ClearingCheck:
 
     def judge(self, offers: Sequence[Offer], filled_wh: Sequence[int]) -> Flaw | None:
         """What is wrong with the next part; changes nothing."""
-        return self._copy().take(offers, filled_wh)
+        return self.copy().take(offers, filled_wh)
 
     def take(self, offers: Sequence[Offer], filled_wh: Sequence[int]) -> Flaw | None:
         """Takes in the next part; the first thing wrong with it, behind which nothing of it is taken."""
@@ -120,7 +120,8 @@ class ClearingCheck:
         (bid_accepted, bid_rejected), (ask_accepted, ask_rejected) = _ends(self.bids, price), _ends(self.asks, price)
         return Ends(bid_accepted, bid_rejected, ask_accepted, ask_rejected)
 
-    def _copy(self) -> "ClearingCheck":
+    def copy(self) -> "ClearingCheck":
+        """The same, to go on with by itself."""
         copied = ClearingCheck(self.rules, self.clearing, self.count, self.last_sequence, self.bought_wh, self.sold_wh)
         copied.bids, copied.asks = replace(self.bids), replace(self.asks)
         return copied

@@ -102,11 +102,14 @@ def _traded(state: Market, fact: TradeMade) -> bool:
     _filled(state, instrument, seller, quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
     instrument.last_price_nano_per_kwh = price
+    if instrument.auction is not None:
+        instrument.auction.traded(fact.buy_order, fact.sell_order, quantity_wh)
     if instrument.paths is not None:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
         return True
-    timers = state.timers
-    return buyer.expires_at is not None or seller.expires_at is not None or (bool(timers) and timers[0][0] == AT_ONCE)
+    if buyer.expires_at is not None or seller.expires_at is not None:
+        return True
+    return bool(state.timers) and state.timers[0][0] == AT_ONCE  # a book that is looked through may be done
 
 
 def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone: str, quantity_wh: int) -> None:

@@ -90,9 +90,11 @@ def _is_written_out(state: Market, timer: Timer) -> bool:
 
 
 def _is_gone(state: Market, timer: Timer) -> bool:
-    """An amended order may expire at another time."""
+    """An amended order may expire at another time; in a frozen book none does before the auction ends."""
     order = state.orders.get(timer[3])
-    return order is None or order.expires_at != timer[0]
+    if order is None or order.expires_at != timer[0]:
+        return True
+    return state.instruments[order.instrument].auction is not None
 
 
 TIMED: Final = {

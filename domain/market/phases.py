@@ -12,7 +12,7 @@ from domain.identity import birthplace_of
 from domain.market.book import Order
 from domain.market.capability import capability_wh
 from domain.market.evolution import look_again, uncross
-from domain.market.gates import MAX_SLICE, closing_key, gate_key
+from domain.market.gates import MAX_SLICE, closing_key
 from domain.market.matching import ALL_WH, Bounds
 from domain.market.refusal import Refusal, refused
 from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
@@ -200,15 +200,4 @@ def _is_uncrossed(state: Market, timer: Timer) -> bool:
     return instrument is None or next(_met(state, instrument, 0, MAX_SLICE, set()), None) is None
 
 
-def _resume(state: Market, timer: Timer, ahead: Ahead) -> Iterator[TradingResumed]:
-    ahead.room -= 1
-    ahead.stop = True
-    yield TradingResumed(state.market, *gate_key(timer))
-
-
-def _is_resumed(state: Market, timer: Timer) -> bool:
-    instrument = state.instruments.get(gate_key(timer))
-    return instrument is None or instrument.closed or instrument.phase is not Phase.CALL
-
-
-TIMED: Final = {UNCROSSING: Timed(_is_uncrossed, _uncross), HALT_END: Timed(_is_resumed, _resume)}
+TIMED: Final = {UNCROSSING: Timed(_is_uncrossed, _uncross)}

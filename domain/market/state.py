@@ -6,6 +6,7 @@ from heapq import heappush
 from typing import Any, Final
 
 from domain.market.allotment import Allotment
+from domain.market.auction_state import Auction
 from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
@@ -47,7 +48,7 @@ class Instrument:
     zone), `last_price_nano_per_kwh` is the reference of the bands, `written_at` when a slice of the closed book was
     written out last. `committed_pico` is what purchases and sales count per party in the credit rule until they are
     settled, `ended` whose the orders were of which nothing is open any more, `contracts` what is forgotten together
-    with it (of a contract over several intervals: with the first).
+    with it (of a contract over several intervals: with the first), `auction` what its book is called to.
     """
 
     delivery_start_at: int
@@ -67,6 +68,7 @@ class Instrument:
     committed_pico: dict[str, int] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
+    auction: Auction | None = None
 
     @property
     def reference_price_nano_per_kwh(self) -> int:

@@ -13,6 +13,7 @@ from domain.market import (
     administration,
     allotting,
     amending,
+    auctions,
     block_orders,
     contracts,
     credit,
@@ -45,6 +46,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         administration.OUTCOMES, administration.decide, administration.FACTS, administration.apply, administration.TIMED
     ),
     Stream(phases.OUTCOMES, phases.decide, phases.FACTS, phases.apply, phases.TIMED),
+    Stream(auctions.OUTCOMES, auctions.decide, auctions.FACTS, auctions.apply, auctions.TIMED),
     Stream(amending.OUTCOMES, amending.decide, (), None, {}),
     Stream(block_orders.OUTCOMES, block_orders.decide, block_orders.FACTS, block_orders.apply, block_orders.TIMED),
     Stream(allotting.OUTCOMES, allotting.decide, allotting.FACTS, allotting.apply, {}),

@@ -18,6 +18,9 @@ close. A stream's kind is a number of its own; what has slices to write out stan
 
 LISTING_CLOSING: Final = 20
 LISTING_RESULT: Final = 21
+AUCTION_LISTING: Final = 30
+AUCTION_TRADES: Final = 31
+AUCTION_DEADLINE: Final = 32
 
 AT_ONCE: Final = 0
 

@@ -1,6 +1,7 @@
 """Slates of the family `market`: tables, what is summed from them, and what people ask."""
 
 from projections.market.access import ACCESS_VIEWS
+from projections.market.auctions import AUCTION_VIEWS
 from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
@@ -19,6 +20,7 @@ VIEWS: tuple[View, ...] = (
     *CONTRACT_VIEWS,
     *CREDIT_VIEWS,
     *OUTLET_VIEWS,
+    *AUCTION_VIEWS,
 )
 
 DEPTH = SqlView(

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from schemas.equipment import Equipment, StoredEnergy
+from schemas.market.auction_events import CallRules
 from schemas.market.rules import ContractRules, CreditRules, NetworkRules, TradingRules
 from schemas.message import event, value
 from schemas.values import (
@@ -161,6 +162,9 @@ class MarketRefusal(StrEnum):
     OUTLET_OVERLAPS = "outlet_overlaps"
     PERIOD_INVALID = "period_invalid"
     TOO_MANY_CONNECTIONS = "too_many_connections"
+    AUCTION_UNKNOWN = "auction_unknown"
+    PART_UNEXPECTED = "part_unexpected"
+    CLEARING_WRONG = "clearing_wrong"
 
 
 @value
@@ -191,6 +195,7 @@ class RuleSet:
     network: NetworkRules | None = None
     contracts: ContractRules | None = None
     credit: CreditRules | None = None
+    auction: CallRules | None = None
 
 
 @value

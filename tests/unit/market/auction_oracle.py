@@ -31,7 +31,7 @@ def most_welfare(book: Sequence[Bid]) -> int:
     return sum(max(0, b - a) for b, a in zip(bids, asks, strict=False))
 
 
-def leaves_all_content(book: Sequence[Bid], price: Fraction, fills: Sequence[int]) -> bool:
+def leaves_all_content(book: Sequence[Bid], price: Fraction | int, fills: Sequence[int]) -> bool:
     """Nobody loses at the price, and nobody who is willing is left out for nothing."""
     for order, filled in zip(book, fills, strict=True):
         gain = order.price - price if order.buys else price - order.price

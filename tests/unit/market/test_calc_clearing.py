@@ -16,15 +16,6 @@ from schemas.market.auction_events import Rationing
 KWH = 1_000
 
 
-def book_of(offers: list[Offer]) -> Book:
-    """The same offers as columns."""
-    return Book(
-        np.array([o.buys for o in offers], dtype=bool),
-        np.array([o.price_nano_per_kwh for o in offers], dtype=np.int64),
-        np.array([o.quantity_wh for o in offers], dtype=np.int64),
-    )
-
-
 rows = st.lists(st.tuples(st.booleans(), st.integers(-6, 9), st.integers(1, 9)), max_size=80)
 
 
@@ -45,7 +36,7 @@ def test_arrays_and_plain_integers_agree(
         patch.setattr(calc_clearing, "SAMPLE", guess[0])
         patch.setattr(calc_clearing, "FEW", guess[0])
         patch.setattr(calc_clearing, "MARGIN", guess[1])
-        clearing, filled = clear_book(book_of(offers), by)
+        clearing, filled = clear_book(Book.of(offers), by)
     assert (clearing, filled.tolist()) == clear(offers, by)
 
 
@@ -54,7 +45,7 @@ def test_shares_beyond_64_bits_are_exact() -> None:
         Offer(False, 5, 3 * 10**9 + 1, 200 + n) for n in range(7)
     ]
     by = AuctionRules(1, 1, 0, Rationing.PRO_RATA)
-    clearing, filled = clear_book(book_of(offers), by)
+    clearing, filled = clear_book(Book.of(offers), by)
     assert (clearing, filled.tolist()) == clear(offers, by)
 
 

@@ -229,6 +229,10 @@ def test_each_flaw_is_named() -> None:
     assert judged(BOOK, [5 * KWH, 3 * KWH, 7 * KWH, 0], CLEARED, rules()) is Flaw.FILL
     assert judged(BOOK, FILLED, replace(CLEARED, bought_wh=8 * KWH), rules()) is Flaw.TOTALS
     assert judged(BOOK, [0] * 4, Clearing(None, 0, 0), rules()) is Flaw.VOLUME
+    equal = offers_of([Bid(True, 5, 4), Bid(False, 5, 4)])
+    assert judged(equal, [0, 0], Clearing(None, 0, 0), rules()) is Flaw.VOLUME
+    less = Clearing(5, 2 * KWH, 2 * KWH, Level(4 * KWH, 2 * KWH), Level(4 * KWH, 2 * KWH))
+    assert judged(equal, [2 * KWH] * 2, less, rules()) is Flaw.VOLUME
     lonely = offers_of([Bid(True, 9, 5)])
     assert judged(lonely, [0], Clearing(10, 0, 0), rules()) is Flaw.PRICE
     two = offers_of([Bid(True, 9, 5), Bid(False, 3, 5)])
