@@ -20,6 +20,7 @@ from domain.market import (
     listings,
     negotiation,
     phases,
+    products,
 )
 from domain.market.state import Market
 from domain.market.timers import Timed
@@ -47,6 +48,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(amending.OUTCOMES, amending.decide, (), evolution.apply, {}),
     Stream(block_orders.OUTCOMES, block_orders.decide, block_orders.FACTS, block_orders.apply, block_orders.TIMED),
     Stream(allotting.OUTCOMES, allotting.decide, allotting.FACTS, allotting.apply, {}),
+    Stream(products.OUTCOMES, products.decide, products.FACTS, products.apply, products.TIMED),
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
     Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
     Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),

@@ -5,6 +5,7 @@ from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
+from projections.market.products import PRODUCT_QUESTIONS, PRODUCT_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
 
@@ -13,6 +14,7 @@ VIEWS: tuple[View, ...] = (
     *ACCESS_VIEWS,
     *BOOK_VIEWS,
     *CAPABILITY_VIEWS,
+    *PRODUCT_VIEWS,
     *LISTING_VIEWS,
     *CONTRACT_VIEWS,
 )
@@ -120,6 +122,7 @@ ORDER BY market, partition, seq, "row"
 """,
     ),
     *CAPABILITY_QUESTIONS,
+    *PRODUCT_QUESTIONS,
     *LISTING_QUESTIONS,
     *CONTRACT_QUESTIONS,
 )

@@ -12,12 +12,19 @@ from consumers.project import NewRow, Reached
 from infra.postgres.views import PostgresViews
 from projections.market.views import QUESTIONS, SQL_VIEWS, VIEWS
 from schemas.market.events import ContractConcluded
+from schemas.market.product_events import ProductSuspended
 from tests.unit.given import Scenario, only
+from tests.unit.market.offered import tradable
 from tests.unit.market.test_golden_day import EVENING, day, negotiate, prepare, trade
-from tests.unit.market.world import MARKET, QUARTER, buy, submit
+from tests.unit.market.world import CENT, MARKET, NOON, QUARTER, buy, submit
 from tests.unit.written import recorded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+ASKED = {"carrier": "any", "zone": "any", "power_w": 0, "price_nano_per_kwh": 0, "from_at": 0, "to_at": 0}
+OVER = ("depth", "tradable_products")
+"""What has an answer only while a book is open or a product on offer."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", name="slates")
@@ -93,7 +100,27 @@ async def test_positions_are_those_of_the_contracts(slates: PostgresViews) -> No
 async def test_every_question_has_an_answer(slates: PostgresViews) -> None:
     await fill(slates, day())
     for question in QUESTIONS:
-        answer = await slates(question.sql, dict.fromkeys(question.parameters, "ann"))
-        assert bool(answer) is (question.name != "depth"), f"{question.name} after the last gate"
-        plain = (int, str, type(None))
+        answer = await slates(question.sql, {name: ASKED.get(name, "ann") for name in question.parameters})
+        assert bool(answer) is (question.name not in OVER), f"{question.name} after the last gate"
+        plain = (int, str, list, type(None))
         assert all(isinstance(value, plain) for row in answer for value in row.values()), question.name
+
+
+async def test_products_are_found_by_what_they_are(slates: PostgresViews) -> None:
+    await fill(slates, tradable())
+    [question] = [q for q in QUESTIONS if q.name == "tradable_products"]
+    fits = {"power_w": 8_000, "price_nano_per_kwh": 10 * CENT, "from_at": NOON, "to_at": NOON + 4 * QUARTER}
+    for changes in ({}, {"carrier": "solar"}, {"zone": "z"}, {"power_w": "8000"}):
+        [found] = await slates(question.sql, {**ASKED, **fits, **changes})
+        assert (found["product"], found["version"], found["connections"]) == ("roof", 1, ["bob-cp"])
+    for changes in (
+        {"carrier": "wind"},
+        {"zone": "y"},
+        {"power_w": 8_001},
+        {"price_nano_per_kwh": 10 * CENT - 1},
+        {"from_at": NOON - 1},
+        {"to_at": NOON + 4 * QUARTER + 1},
+    ):
+        assert not await slates(question.sql, {**ASKED, **fits, **changes}), changes
+    await fill(slates, tradable().given(ProductSuspended(MARKET, "roof", "bob", "bob")))
+    assert not await slates(question.sql, {**ASKED, **fits})
