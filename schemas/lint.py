@@ -68,6 +68,8 @@ COUNTS: Final = frozenset(
         "drop_highest",
         "drop_lowest",
         "points_per_kwh",
+        "quality_class",
+        "minimum_class",
         "limit",
         "found",
         "lots",

@@ -12,6 +12,7 @@ from domain.identity import birthplace
 from domain.market.book import Order
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.gates import MAX_SLICE, cancelled_together
+from domain.market.product_orders import Offer, refuse_product
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, Instrument, Market
 from domain.market.timers import Ahead
@@ -120,6 +121,7 @@ def _refuse_amendment(state: Market, wish: AmendOrder, actor: str, now: Moment) 
         or refuse_price(rules, price)
         or (None if price == order.limit_price_nano_per_kwh else refuse_collar(instrument, order.buys, price))
         or _refuse_expiry(instrument, wish.expires_at, now.at)
+        or _refuse_product(state, instrument, order, wish)
         or _refuse_limits(state, instrument, order, wish)
     )
 
@@ -130,6 +132,18 @@ def _refuse_expiry(instrument: Instrument, expires_at: int | None, at: int) -> R
     if expires_at is not None and expires_at > instrument.gate_at:
         return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
     return None
+
+
+def _refuse_product(state: Market, instrument: Instrument, order: Order, wish: AmendOrder) -> Refusal | None:
+    """Who only asks for less stays under the version that the order was entered under."""
+    price = wish.limit_price_nano_per_kwh
+    if order.terms is None or order.terms.product is None:
+        return None
+    if wish.rest_wh <= order.rest_wh and price == order.limit_price_nano_per_kwh:
+        return None
+    until_at = instrument.gate_at if wish.expires_at is None else wish.expires_at
+    offer = order.connection, wish.rest_wh, price, until_at
+    return refuse_product(state, instrument, Offer(order.terms.product, not order.buys, *offer))
 
 
 def _refuse_limits(state: Market, instrument: Instrument, order: Order, wish: AmendOrder) -> Refusal | None:

@@ -10,6 +10,7 @@ from typing import Any, Final, assert_never
 
 from domain.identity import derived_id
 from domain.market.auction_state import Auction
+from domain.market.book import Order
 from domain.market.clearing import Clearing, Level, Offer
 from domain.market.clearing_check import ClearingCheck, Flaw
 from domain.market.evolution import name_of, uncross

@@ -88,6 +88,8 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
     # An order that is about to trade or to be cancelled rests here until the next fact of its decision.
     instrument.book.add(order)
     state.account(party).exposure_pico += quantity_wh * exposure
+    if fact.terms is not None and fact.terms.product is not None:
+        state.products[fact.terms.product].enter(order_id, state.orders)
     if fact.expires_at is not None:
         heappush(state.timers, (fact.expires_at, EXPIRY, fact.sequence, order_id))
 

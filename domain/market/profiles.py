@@ -10,7 +10,7 @@ from typing import Final
 from domain.market.capability import use
 from domain.market.refusal import Refusal
 from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
-from domain.market.validation import refuse_capability, refuse_quantity
+from domain.market.validation import refuse_quantity, refuse_sales
 from schemas.envelope import Moment
 from schemas.market.events import MarketRefusal, Phase, RuleSet
 
@@ -67,13 +67,9 @@ def refuse_profile(rules: RuleSet, quantity_wh: Sequence[int]) -> Refusal | None
 def refuse_sale(
     state: Market, connection: str, found: Iterable[Instrument], quantity_wh: Iterable[int]
 ) -> Refusal | None:
-    """More sold than the connection can inject, in the first interval where it is so."""
-    held = state.connections[connection]
-    for instrument, wh in zip(found, quantity_wh, strict=True):
-        refusal = refuse_capability(held, instrument, connection, wh) if wh else None
-        if refusal is not None:
-            return refusal
-    return None
+    """More sold than the connection can inject, in the first interval where it is so, or than is in its storage."""
+    sales = ((instrument, wh) for instrument, wh in zip(found, quantity_wh, strict=True) if wh)
+    return refuse_sales(state.connections[connection], connection, sales)
 
 
 def sell(

@@ -16,6 +16,7 @@ from domain.market.exposure import Account
 from domain.market.listing_state import Listings
 from domain.market.network import Path
 from domain.market.outlet_state import Outlets
+from domain.market.product_state import Product
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.equipment import Equipment
@@ -144,6 +145,7 @@ class Market:
     negotiations: dict[str, Negotiation] = field(default_factory=dict)
     blocks: dict[str, Block] = field(default_factory=dict)
     block_books: dict[Span, Book] = field(default_factory=dict)
+    products: dict[str, Product] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
     listings: Listings = field(default_factory=Listings)
     agreements: Agreements = field(default_factory=Agreements)

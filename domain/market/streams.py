@@ -22,6 +22,7 @@ from domain.market import (
     negotiation,
     outlets,
     phases,
+    products,
 )
 from domain.market.state import Market
 from domain.market.timers import Timed
@@ -50,6 +51,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(amending.OUTCOMES, amending.decide, (), None, {}),
     Stream(block_orders.OUTCOMES, block_orders.decide, block_orders.FACTS, block_orders.apply, block_orders.TIMED),
     Stream(allotting.OUTCOMES, allotting.decide, allotting.FACTS, allotting.apply, {}),
+    Stream(products.OUTCOMES, products.decide, products.FACTS, products.apply, products.TIMED),
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
     Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
     Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),

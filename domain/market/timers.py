@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
+PRODUCT: Final = -3
 UNCROSSING: Final = -2
 CLOSING: Final = -1
 EXPIRY: Final = 0

@@ -3,9 +3,9 @@
 The market is known (an order that is named, too: without it there is no owner and no gate) → authorisation → the
 instrument exists, is open, its gate is not closed, it is not suspended → the participant is admitted, the connection
 is theirs, what sells is verified → quantity: zero, lot, maximum, the minimum is not above it → price: tick, range,
-collar → what it offers again was the party's → expiry: in the future, not after the gate → capability, stored energy →
-credit (domain rules §1.1 rule 12). Self-trade prevention and matching come after; they refuse nothing, they cancel with
-a reason.
+collar → what it offers again was the party's → expiry: in the future, not after the gate → product → capability, stored
+energy → credit (domain rules §1.1 rule 12). Self-trade prevention and matching come after; they refuse nothing, they
+cancel with a reason.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from typing import Final
 
 from domain.market.capability import capability_wh
 from domain.market.exposure import bought_pico_per_wh, exposed_micro, fits, sold_pico_per_wh
+from domain.market.product_orders import Offer, refuse_product
 from domain.market.refusal import Refusal
 from domain.market.state import Connection, Instrument, Market
 from schemas.envelope import Moment
@@ -96,6 +97,12 @@ def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the o
             return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, at, expires_at)
         if expires_at > instrument.gate_at:
             return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
+    if wish.terms is not None or rules.quality is not None:
+        named = None if wish.terms is None else wish.terms.product
+        until_at = instrument.gate_at if expires_at is None else expires_at
+        offer = Offer(named, sells, wish.connection, quantity_wh, price, until_at)
+        if (broken := refuse_product(state, instrument, offer)) is not None:
+            return broken
     if sells:
         if (broken := refuse_capability(connection, instrument, wish.connection, quantity_wh, spoken)) is not None:
             return broken

@@ -64,7 +64,13 @@ class CapabilityAccount:
         return any(h.injection_w > wished.injection_w or (stored and h.injection_w) for h in held)
 
     def excess(self, beneficiary: Beneficiary, window: Window, wished: Capability) -> Excess | None:
-        """Where the sum of all allotments would pass what there is, if the beneficiary had this in the window."""
+        """Where the sum of all allotments would pass what there is, if the beneficiary had this in the window.
+
+        Less than he has may be allotted at any time: more than there is may be allotted where equipment got worse.
+        """
+        timeline = self.held(beneficiary)
+        if all(timeline.at(at).or_more(wished) == timeline.at(at) for at in timeline.steps_in(window)):
+            return None
         limit = self.capability
         for others in self._others(beneficiary, window):
             found = _sum(others, wished)
@@ -97,7 +103,7 @@ class CapabilityAccount:
         )
 
     def verify(self, type_: ResourceType, power_w: int, storage: StorageRating | None) -> None:
-        """Adds the verified power of one more resource."""
+        """Adds the verified power of one more resource, or what has become of it."""
         self.verified_w[type_] = self.verified_w.get(type_, 0) + power_w
         if storage is not None:
             self.storages.append(storage)

@@ -18,6 +18,7 @@ from schemas.site.commands import (
     AllotCapability,
     JoinSharing,
     LowerAllotment,
+    ReassessResource,
     RegisterConnection,
     RegisterResource,
     RetainAllotment,
@@ -31,6 +32,7 @@ from schemas.site.events import (
     CapabilityAllotted,
     CommandRefused,
     ConnectionRegistered,
+    ResourceReassessed,
     ResourceRegistered,
     ResourceVerified,
     SharingJoined,
@@ -43,6 +45,7 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
     RegisterConnection: (ConnectionRegistered, CommandRefused),
     RegisterResource: (ResourceRegistered, CommandRefused),
     VerifyResource: (ResourceVerified, CommandRefused),
+    ReassessResource: (ResourceReassessed, CommandRefused),
     JoinSharing: (SharingJoined, CommandRefused),
     AllotCapability: (CapabilityAllotted, AllotmentReductionRequested, CommandRefused),
     LowerAllotment: (AllotmentLowered, CommandRefused),
@@ -53,6 +56,7 @@ Wish = (
     RegisterConnection
     | RegisterResource
     | VerifyResource
+    | ReassessResource
     | JoinSharing
     | AllotCapability
     | LowerAllotment
@@ -62,6 +66,7 @@ Fact = (
     ConnectionRegistered
     | ResourceRegistered
     | ResourceVerified
+    | ResourceReassessed
     | SharingJoined
     | CapabilityAllotted
     | AllotmentReductionRequested
@@ -87,6 +92,8 @@ def decide(state: Site, command: Command[Any], now: Moment) -> Iterable[Fact]:
             return (equipment.register(state, wish),)
         case VerifyResource():
             return (equipment.verify(state, wish, actor),)
+        case ReassessResource():
+            return (equipment.reassess(state, wish, actor),)
         case JoinSharing():
             return (_join(state, wish, actor),)
         case AllotCapability():
@@ -163,6 +170,10 @@ def evolve(state: Site, fact: Recorded[Fact]) -> Site:
             resource.verified_w = body.verified_power_w
             resource.electrical = body.electrical or resource.electrical
             state.account.verify(body.type, body.verified_power_w, resource.storage)
+        case ResourceReassessed() as body:
+            resource = state.resources[body.resource]
+            before_w, resource.verified_w = resource.verified_w or 0, body.serviceable_power_w
+            state.account.verify(body.type, body.serviceable_power_w - before_w, None)
         case SharingJoined() as body:
             state.memberships.join(body.community, body.factor_ppm, body.valid_from)
         case CapabilityAllotted() as body:

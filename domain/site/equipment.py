@@ -8,8 +8,8 @@ from domain.electrical import allowed_power_w
 from domain.site.refusals import refused
 from domain.site.state import Site
 from schemas.equipment import ElectricalRating, StorageRating
-from schemas.site.commands import RegisterResource, VerifyResource
-from schemas.site.events import CommandRefused, ResourceRegistered, ResourceVerified, SiteRefusal
+from schemas.site.commands import ReassessResource, RegisterResource, VerifyResource
+from schemas.site.events import CommandRefused, ResourceReassessed, ResourceRegistered, ResourceVerified, SiteRefusal
 from schemas.values import ResourceType
 
 
@@ -64,6 +64,29 @@ def verify(state: Site, wish: VerifyResource, actor: str) -> ResourceVerified | 
     return ResourceVerified(state.key, site.customer, wish.resource, resource.type, found, electrical)
 
 
+def reassess(state: Site, wish: ReassessResource, actor: str) -> ResourceReassessed | CommandRefused:
+    """The resource delivers another power now (Y.2072 6.2.2: the serviceable level stays current); or why that
+    cannot be."""
+    site, resource = state.connection, state.resources.get(wish.resource)
+    if site is None:
+        return refused(wish, wish.resource, SiteRefusal.CONNECTION_UNKNOWN)
+    if actor == site.customer:
+        return refused(wish, wish.resource, SiteRefusal.NOT_AUTHORISED)
+    if resource is None:
+        return refused(wish, wish.resource, SiteRefusal.RESOURCE_UNKNOWN)
+    found = wish.serviceable_power_w
+    if resource.verified_w is None:
+        return refused(wish, wish.resource, SiteRefusal.RESOURCE_NOT_VERIFIED)
+    if found == resource.verified_w:
+        return refused(wish, wish.resource, SiteRefusal.ALREADY_VERIFIED, resource.verified_w, found)
+    if found > resource.rated_power_w:
+        return refused(wish, wish.resource, SiteRefusal.VERIFIED_ABOVE_RATED, resource.rated_power_w, found)
+    broken = _electrical(wish, resource.electrical, found)
+    if broken is not None:
+        return broken
+    return ResourceReassessed(state.key, site.customer, wish.resource, resource.type, found)
+
+
 def storage_of(fact: ResourceRegistered) -> StorageRating | None:
     """What a registered storage gives back, if only its capacity was told: all of it, at its rated power."""
     if fact.type is not ResourceType.STORAGE:
@@ -89,7 +112,7 @@ def _storage(wish: RegisterResource) -> CommandRefused | None:
 
 
 def _electrical(
-    wish: RegisterResource | VerifyResource, rating: ElectricalRating | None, power_w: int
+    wish: RegisterResource | VerifyResource | ReassessResource, rating: ElectricalRating | None, power_w: int
 ) -> CommandRefused | None:
     if rating is None:
         return None

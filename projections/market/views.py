@@ -8,6 +8,7 @@ from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEW
 from projections.market.credit import CREDIT_QUESTIONS, CREDIT_VIEWS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
 from projections.market.outlets import OUTLET_QUESTIONS, OUTLET_VIEWS
+from projections.market.products import PRODUCT_QUESTIONS, PRODUCT_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
 
@@ -16,6 +17,7 @@ VIEWS: tuple[View, ...] = (
     *ACCESS_VIEWS,
     *BOOK_VIEWS,
     *CAPABILITY_VIEWS,
+    *PRODUCT_VIEWS,
     *LISTING_VIEWS,
     *CONTRACT_VIEWS,
     *CREDIT_VIEWS,
@@ -126,6 +128,7 @@ ORDER BY market, partition, seq, "row"
 """,
     ),
     *CAPABILITY_QUESTIONS,
+    *PRODUCT_QUESTIONS,
     *LISTING_QUESTIONS,
     *CONTRACT_QUESTIONS,
     *CREDIT_QUESTIONS,

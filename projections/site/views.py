@@ -9,6 +9,7 @@ from schemas.envelope import Recorded
 from schemas.equipment import ElectricalRating, StorageRating
 from schemas.site.events import (
     ConnectionRegistered,
+    ResourceReassessed,
     ResourceRegistered,
     ResourceVerified,
     SharingJoined,
@@ -65,6 +66,11 @@ def _verified(fact: Recorded[ResourceVerified]) -> Iterable[Row]:
     yield found | _rated(fact.body.electrical, None) | {"status": "verified"}
 
 
+def _reassessed(fact: Recorded[ResourceReassessed]) -> Iterable[Row]:
+    found = fact.body
+    yield fields_of(found, "resource", "connection") | {"verified_power_w": found.serviceable_power_w}
+
+
 RESOURCES = View(
     name="resources",
     mode=Mode.CURRENT,
@@ -91,7 +97,7 @@ RESOURCES = View(
     },
     # The connection names its resources; two connections may use the same name.
     key=("connection", "resource"),
-    on={ResourceRegistered: _registered, ResourceVerified: _verified},
+    on={ResourceRegistered: _registered, ResourceVerified: _verified, ResourceReassessed: _reassessed},
 )
 
 _SHARING_MEMBERSHIPS_COLUMNS = {

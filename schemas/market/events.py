@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from schemas.equipment import Equipment, StoredEnergy
 from schemas.market.auction_events import CallRules
+from schemas.market.quality import QualityRules
 from schemas.market.rules import ContractRules, CreditRules, NetworkRules, TradingRules
 from schemas.message import event, value
 from schemas.values import (
@@ -84,6 +85,7 @@ class CancelReason(StrEnum):
     PRODUCT_ENDED = "product_ended"
     DEFAULT = "default"
     MANDATE_ENDED = "mandate_ended"
+    PRODUCT_AMENDED = "product_amended"
 
 
 class MarketRefusal(StrEnum):
@@ -165,6 +167,25 @@ class MarketRefusal(StrEnum):
     AUCTION_UNKNOWN = "auction_unknown"
     PART_UNEXPECTED = "part_unexpected"
     CLEARING_WRONG = "clearing_wrong"
+    PRODUCT_UNKNOWN = "product_unknown"
+    PRODUCT_KNOWN = "product_known"
+    PRODUCT_OF_A_PURCHASE = "product_of_a_purchase"
+    PRODUCT_ENDED = "product_ended"
+    PRODUCT_VERSION_OLD = "product_version_old"
+    PRODUCT_WITHOUT_MEMBERS = "product_without_members"
+    POWER_ZERO = "power_zero"
+    POWER_ABOVE_ELECTRICAL = "power_above_electrical"
+    SCHEDULE_OFF_GRID = "schedule_off_grid"
+    SCHEDULE_ABOVE_POWER = "schedule_above_power"
+    SCHEDULE_ABOVE_CAPACITY = "schedule_above_capacity"
+    SOURCE_DIFFERS = "source_differs"
+    POWER_ABOVE_RESOURCES = "power_above_resources"
+    PRODUCT_NOT_VERIFIED = "product_not_verified"
+    PRODUCT_OF_OTHERS = "product_of_others"
+    PRODUCT_EXPIRED = "product_expired"
+    QUALITY_NOT_MET = "quality_not_met"
+    PRICE_BELOW_PRODUCT = "price_below_product"
+    QUANTITY_ABOVE_PRODUCT = "quantity_above_product"
 
 
 @value
@@ -196,6 +217,7 @@ class RuleSet:
     contracts: ContractRules | None = None
     credit: CreditRules | None = None
     auction: CallRules | None = None
+    quality: QualityRules | None = None
 
 
 @value

@@ -56,6 +56,17 @@ class VerifyResource:
 
 
 @command
+class ReassessResource:
+    """What a verified resource is found to deliver now, more or less than before. Anybody but the customer may find it.
+
+    What is allotted beyond what is left stays allotted until it is taken back; nothing more is given out.
+    """
+
+    resource: Id
+    serviceable_power_w: PowerW
+
+
+@command
 class JoinSharing:
     """The connection takes part in a community with this part of its energy (`factor_ppm`), from `valid_from` on.
 

@@ -50,6 +50,7 @@ class SiteRefusal(StrEnum):
     TOO_MANY_WINDOWS = "too_many_windows"
     STORED_ENERGY_EXCEEDED = "stored_energy_exceeded"
     REQUEST_UNKNOWN = "request_unknown"
+    RESOURCE_NOT_VERIFIED = "resource_not_verified"
 
 
 @event
@@ -99,6 +100,17 @@ class ResourceVerified:
     type: ResourceType
     verified_power_w: PowerW
     electrical: ElectricalRating | None = None
+
+
+@event
+class ResourceReassessed:
+    """The resource delivers this power now; who may use it learns of it with the next allotment."""
+
+    connection: Id
+    customer: Id
+    resource: Id
+    type: ResourceType
+    serviceable_power_w: PowerW
 
 
 @event

@@ -15,13 +15,20 @@ from projections.market.credit import CREDIT_QUESTIONS
 from projections.market.outlets import OUTLET_QUESTIONS
 from projections.market.views import QUESTIONS, SQL_VIEWS, VIEWS
 from schemas.market.events import ContractConcluded
+from schemas.market.product_events import ProductSuspended
 from tests.unit.given import Scenario, only
+from tests.unit.market.offered import tradable
 from tests.unit.market.test_golden_agreements import day as agreements_day
 from tests.unit.market.test_golden_day import EVENING, day, negotiate, prepare, trade
-from tests.unit.market.world import MARKET, QUARTER, buy, submit
+from tests.unit.market.world import CENT, MARKET, NOON, QUARTER, buy, submit
 from tests.unit.written import recorded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+ASKED = {"carrier": "any", "zone": "any", "power_w": 0, "price_nano_per_kwh": 0, "from_at": 0, "to_at": 0}
+OVER = ("depth", "tradable_products")
+"""What has an answer only while a book is open or a product on offer."""
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", name="slates")
@@ -101,8 +108,8 @@ async def test_every_question_has_an_answer(slates: PostgresViews) -> None:
     await fill(slates, day())
     for question in QUESTIONS:
         if question not in AGREEMENTS:
-            answer = await slates(question.sql, dict.fromkeys(question.parameters, "ann"))
-            assert bool(answer) is (question.name != "depth"), f"{question.name} after the last gate"
+            answer = await slates(question.sql, {name: ASKED.get(name, "ann") for name in question.parameters})
+            assert bool(answer) is (question.name not in OVER), f"{question.name} after the last gate"
             assert_plain(question.name, answer)
 
 
@@ -120,5 +127,25 @@ async def test_every_question_about_agreements_has_an_answer(slates: PostgresVie
 
 
 def assert_plain(name: str, answer: Any) -> None:
-    plain = (int, str, type(None))
+    plain = (int, str, list, type(None))
     assert all(isinstance(value, plain) for row in answer for value in row.values()), name
+
+
+async def test_products_are_found_by_what_they_are(slates: PostgresViews) -> None:
+    await fill(slates, tradable())
+    [question] = [q for q in QUESTIONS if q.name == "tradable_products"]
+    fits = {"power_w": 8_000, "price_nano_per_kwh": 10 * CENT, "from_at": NOON, "to_at": NOON + 4 * QUARTER}
+    for changes in ({}, {"carrier": "solar"}, {"zone": "z"}, {"power_w": "8000"}):
+        [found] = await slates(question.sql, {**ASKED, **fits, **changes})
+        assert (found["product"], found["version"], found["connections"]) == ("roof", 1, ["bob-cp"])
+    for changes in (
+        {"carrier": "wind"},
+        {"zone": "y"},
+        {"power_w": 8_001},
+        {"price_nano_per_kwh": 10 * CENT - 1},
+        {"from_at": NOON - 1},
+        {"to_at": NOON + 4 * QUARTER + 1},
+    ):
+        assert not await slates(question.sql, {**ASKED, **fits, **changes}), changes
+    await fill(slates, tradable().given(ProductSuspended(MARKET, "roof", "bob", "bob")))
+    assert not await slates(question.sql, {**ASKED, **fits})

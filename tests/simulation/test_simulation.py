@@ -71,6 +71,7 @@ async def test_something_of_everything_happens(postgres_dsn: str) -> None:
         "LinesPosted",
         "InvoiceIssued",
         "CreditNoteIssued",
+        "AllotmentLowered",
         "CommandRefused",
     } <= happened
 

@@ -126,7 +126,7 @@ class World:
             (after + 8 * QUARTER, self._approve),
             (after + 9 * QUARTER, lambda n: ()),
             (after + 10 * QUARTER, self._bill),
-            (after + 11 * QUARTER, lambda n: ()),
+            (after + 11 * QUARTER, self._take_back),
             (after + 12 * QUARTER, lambda n: ()),
         ]
 
@@ -205,6 +205,13 @@ class World:
                 yield self._wish("billing", "org-trade", "org-trade", credit)
                 offer = AllotCapability(AllotmentPurpose.PROGRAMME, "peak", 0, 2_000)
                 yield self._wish("site", h.connection, h.party, offer)
+
+    def _take_back(self, n: int) -> Iterator[DoorCommand]:
+        for h in self.homes:
+            if h.zone == TRADE and h.plant:
+                for injection in (2_000, 1_000):
+                    body = AllotCapability(AllotmentPurpose.MARKET, TRADE, injection, 0)
+                    yield self._wish("site", h.connection, h.party, body)
 
     def _open(self, n: int) -> Iterator[DoorCommand]:
         yield self._wish("market", TRADE, "org-trade", OpenSession(self.from_at, INTERVALS))

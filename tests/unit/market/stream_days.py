@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from schemas.equipment import EnergyCarrier, Equipment
+from schemas.market.commands import RecordCapability
+from schemas.market.events import OrderTerms
 from schemas.market.listing_commands import OpenListing, PlaceBid, WithdrawBid, WithdrawListing
 from schemas.market.listing_events import (
     BidPlaced,
@@ -10,8 +13,18 @@ from schemas.market.listing_events import (
     ListingTerms,
     WithdrawalReason,
 )
+from schemas.market.product_commands import (
+    AmendProduct,
+    RegisterProduct,
+    ResumeProduct,
+    RetireProduct,
+    SuspendProduct,
+    VerifyProduct,
+)
+from schemas.market.product_events import ProductMember, ProductTerms
+from schemas.values import ResourceType
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.world import CENT, NOON, QUARTER
+from tests.unit.market.world import CENT, NOON, OPERATOR, POLICY, QUARTER, sell, submit
 
 _END = NOON + 4 * QUARTER
 _HALF_PAST = NOON - 30 * MINUTE
@@ -39,3 +52,30 @@ def offer_and_bid(market: Scenario) -> None:
         market.when(WithdrawListing(third, cause), "cyd")
     market.later(_HALF_PAST + 9 * MINUTE)
     assert len(only(market.facts, ListingOpened)) == 3
+
+
+def sell_a_product(market: Scenario) -> None:
+    """A product is registered, verified, named by an order, amended, suspended, resumed and retired."""
+    roof = ProductTerms(
+        members=(ProductMember("dan-cp", "dan-pv"),),
+        zone="z",
+        carrier=EnergyCarrier.SOLAR,
+        characteristics=(),
+        electrical=None,
+        max_power_w=4_000,
+        capacity_wh=0,
+        schedule_from_at=0,
+        schedule_wh=(),
+        availability_ppm=900_000,
+        quality_class=1,
+        lowest_price_nano_per_kwh=0,
+        bids_until_at=_END,
+    )
+    market.when(RegisterProduct("roof", roof), "dan")
+    gear = (Equipment("dan-pv", ResourceType.GENERATION, 5_000, EnergyCarrier.SOLAR, (), None, None),)
+    market.when(RecordCapability("dan-cp", "dan", 120_000, ("dan-pv",), "z", equipment=gear), POLICY)
+    market.when(VerifyProduct("roof", 1), OPERATOR)
+    submit(market, sell("dan", 1, 40, start=NOON + 3 * QUARTER, terms=OrderTerms(product="roof")))
+    market.when(AmendProduct("roof", replace(roof, max_power_w=3_000)), "dan")
+    for wish in (SuspendProduct("roof"), ResumeProduct("roof"), RetireProduct("roof")):
+        market.when(wish, "dan")

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.market.profiles import refuse_sale
 from domain.market.validation import refuse_sales
 from domain.policies import market_to_site, site_to_market
 from schemas.equipment import EnergyCarrier, Equipment, StoredEnergy
@@ -321,6 +322,14 @@ def test_a_contract_of_many_intervals_is_delivered_out_of_the_same_storage() -> 
     allots(market, 20_000, stored=battery(4_000))
     assert refusal(market.when(proposal(quantity_wh=(2_000, 2_100)), "bob")) == (R.STORAGE_EXCEEDED, 2_000, 2_100)
     assert not only(market.when(proposal(quantity_wh=(2_000, 2_000)), "bob"), CommandRefused)
+
+
+def test_a_profile_is_delivered_out_of_the_same_storage() -> None:
+    market = open_market("bob")
+    allots(market, 20_000, stored=battery(4_000))
+    found = [market.state.instruments[NOON + n * QUARTER, 15] for n in range(3)]
+    assert refuse_sale(market.state, "bob-cp", found, (2_000, 0, 2_001)) == (R.STORAGE_EXCEEDED, 2_000, 2_001)
+    assert refuse_sale(market.state, "bob-cp", found, (2_000, 0, 2_000)) is None
 
 
 def test_less_stored_energy_than_is_sold_is_not_told() -> None:

@@ -48,7 +48,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {2: "c08ec399c8c09ade8cfcce93c9ff432c"}
+GOLDEN = {2: "a5e8632ccee2ab3f744af91dec9b71e4"}
 """The digest of the day's facts by `LOGIC`."""
 
 TOLD_HERE = ("contract_events", "credit_events", "outlet_events")

@@ -23,7 +23,7 @@ from schemas.market.commands import (
 )
 from schemas.market.events import CancelReason, CommandRefused, OrderCancelled, Restriction, SelfTradeMode
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.stream_days import offer_and_bid
+from tests.unit.market.stream_days import offer_and_bid, sell_a_product
 from tests.unit.market.world import (
     EURO_MICRO,
     MARKET,
@@ -40,7 +40,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: ""}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "e6e6724653942fb652869cb615d948e4"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
@@ -148,6 +148,7 @@ def day(kind: type[Scenario] = Scenario) -> Scenario:
         prepare,
         trade,
         give_back,
+        sell_a_product,
         negotiate,
         offer_and_bid,
         close,

@@ -96,6 +96,7 @@ def test_orders_end_as_the_facts_say(market: Scenario) -> None:
         "self_trade",
         "expired",
         "gate_closed",
+        "product_amended",
     }
 
 
@@ -130,8 +131,8 @@ def test_rules_participants_and_allotments(market: Scenario) -> None:
         (party, 40_000 * n, [f"{party}-pv"] if n else []) for n, party in enumerate(parties)
     ]
     changes = table(CAPABILITY_CHANGES, market)
-    assert [row["status"] for row in changes] == ["recorded"] * 4 + ["lowered", "retained"]
-    assert changes[-1]["reason"] == "capability_in_use"
+    assert [row["status"] for row in changes] == ["recorded"] * 4 + ["lowered", "retained", "recorded"]
+    assert changes[-2]["reason"] == "capability_in_use"
     assert [(row["party"], row["limit_micro"]) for row in table(CREDITS, market)] == [(p, 20_000_000) for p in parties]
 
 

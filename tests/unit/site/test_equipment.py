@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import sqrt
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,20 @@ from schemas.equipment import (
     Phases,
     StorageRating,
 )
-from schemas.site.commands import AllotCapability, RegisterResource, VerifyResource
-from schemas.site.events import AllotmentPurpose, ResourceRegistered, ResourceVerified, SiteRefusal
+from schemas.site.commands import AllotCapability, ReassessResource, RegisterResource, VerifyResource
+from schemas.site.events import (
+    AllotmentPurpose,
+    AllotmentReductionRequested,
+    CapabilityAllotted,
+    ResourceReassessed,
+    ResourceRegistered,
+    ResourceVerified,
+    SiteRefusal,
+)
 from schemas.values import ResourceType
+from tests.unit.given import Scenario
 from tests.unit.site.registered import refused, site
-from tests.unit.written import recorded
+from tests.unit.written import rebuilt, recorded
 
 SINGLE = ElectricalRating(230_000, 16_000, 950_000, Phases.SINGLE)
 """230 V × 16 A × 0.95 = 3 496 W."""
@@ -89,6 +99,50 @@ def test_the_verified_rating_allows_the_verified_power() -> None:
         ResourceVerified("gcp-1", "ann", "pv", ResourceType.GENERATION, 2_185, found)
     ]
     assert ann.state.verified()[0].electrical == found
+
+
+def assessed(ann: Scenario, power_w: int, actor: str = "grid") -> list[Any]:
+    return ann.when(ReassessResource("pv", power_w), actor)
+
+
+def refused_level(reason: SiteRefusal, limit: int = 0, found: int = 0) -> list[Any]:
+    return refused("ReassessResource", "pv", reason, limit, found)
+
+
+def test_the_serviceable_level_stays_current() -> None:
+    ann = site()
+    assert assessed(Scenario("site", "gcp-1"), 1) == refused_level(SiteRefusal.CONNECTION_UNKNOWN)
+    assert assessed(ann, 1, "ann") == refused_level(SiteRefusal.NOT_AUTHORISED)
+    assert assessed(ann, 1) == refused_level(SiteRefusal.RESOURCE_UNKNOWN)
+    ann.when(replace(PV, rated_power_w=3_400))
+    assert assessed(ann, 3_000) == refused_level(SiteRefusal.RESOURCE_NOT_VERIFIED)
+    ann.when(VerifyResource("pv", 3_000, replace(SINGLE, current_ma=15_000)))
+    assert assessed(ann, 3_000) == refused_level(SiteRefusal.ALREADY_VERIFIED, 3_000, 3_000)
+    assert assessed(ann, 3_401) == refused_level(SiteRefusal.VERIFIED_ABOVE_RATED, 3_400, 3_401)
+    assert assessed(ann, 3_278) == refused_level(SiteRefusal.POWER_ABOVE_ELECTRICAL, 3_277, 3_278)
+    for power_w in (1_000, 3_277):
+        fact = ResourceReassessed("gcp-1", "ann", "pv", ResourceType.GENERATION, power_w)
+        assert assessed(ann, power_w) == [fact]
+        assert (ann.state.account.capability.injection_w, ann.state.verified()[0].power_w) == (power_w, power_w)
+        [row] = RESOURCES.on[ResourceReassessed](recorded("site", "gcp-1", fact))
+        assert row == {"connection": "gcp-1", "resource": "pv", "verified_power_w": power_w}
+    assert rebuilt(ann) == ann.state
+
+
+def test_what_is_lost_is_not_given_out_and_may_be_taken_back() -> None:
+    ann = site()
+    ann.when(PV)
+    ann.when(VerifyResource("pv", 3_000))
+    programme, market = AllotmentPurpose.PROGRAMME, AllotmentPurpose.MARKET
+    for purpose, name in ((programme, "p1"), (market, "m1")):
+        ann.when(AllotCapability(purpose, name, 1_500, 0), actor="ann")
+    assessed(ann, 1_000)
+    more = AllotCapability(market, "m1", 1_501, 0)
+    assert ann.when(more, actor="ann") == refused(
+        "AllotCapability", "m1", SiteRefusal.CAPABILITY_EXCEEDED, 1_000, 3_001
+    )
+    assert type(ann.when(AllotCapability(programme, "p1", 1_200, 0), actor="ann")[0]) is CapabilityAllotted
+    assert type(ann.when(AllotCapability(market, "m1", 0, 0), actor="ann")[0]) is AllotmentReductionRequested
 
 
 def test_storage_missing() -> None:
