@@ -70,6 +70,8 @@ COUNTS: Final = frozenset(
         "lots",
         "minimum_lots",
         "bids",
+        "round",
+        "rounds",
         "at",
         "valid_until",
         "valid_from",

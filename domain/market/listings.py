@@ -103,7 +103,7 @@ def _refuse_listing(state: Market, wish: OpenListing, actor: str, now: Moment) -
         return found
     rules = found[0].rules
     return (
-        refuse_time(found, now)
+        refuse_time(state, found, now)
         or refuse_party(state, wish.party, wish.connection, None, True)
         or refuse_profile(rules, wish.quantity_wh)
         or _refuse_parts(rules, wish.quantity_wh, terms)

@@ -10,7 +10,7 @@ from typing import Final
 from domain.market.capability import use
 from domain.market.refusal import Refusal
 from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
-from domain.market.validation import refuse_capability, refuse_quantity
+from domain.market.validation import refuse_quantity, refuse_sales
 from schemas.envelope import Moment
 from schemas.market.events import MarketRefusal, Phase, RuleSet
 
@@ -33,13 +33,13 @@ def listed(state: Market, first_start_at: int, intervals: int) -> Sequence[Instr
     return found
 
 
-def refuse_time(found: Sequence[Instrument], now: Moment) -> Refusal | None:
+def refuse_time(state: Market, found: Sequence[Instrument], now: Moment) -> Refusal | None:
     """Not open, gate closed, suspended: the last interval opens last and the first gate closes first."""
     if now.at < found[-1].opens_at:
         return Refusal(MarketRefusal.NOT_OPEN, found[-1].opens_at, now.at)
     if found[0].closed or now.at >= found[0].gate_at:
         return Refusal(MarketRefusal.GATE_CLOSED, found[0].gate_at, now.at)
-    if any(instrument.phase is Phase.SUSPENDED for instrument in found):
+    if state.suspended or any(instrument.phase is Phase.SUSPENDED for instrument in found):
         return Refusal(MarketRefusal.SUSPENDED)
     return None
 
@@ -67,13 +67,8 @@ def refuse_profile(rules: RuleSet, quantity_wh: Sequence[int]) -> Refusal | None
 def refuse_sale(
     state: Market, connection: str, found: Iterable[Instrument], quantity_wh: Iterable[int]
 ) -> Refusal | None:
-    """More sold than the connection can inject, in the first interval where it is so."""
-    held = state.connections[connection]
-    for instrument, wh in zip(found, quantity_wh, strict=True):
-        refusal = refuse_capability(held, instrument, connection, wh) if wh else None
-        if refusal is not None:
-            return refusal
-    return None
+    """More sold than the connection can inject, in the first interval where it is so, or more than is stored."""
+    return refuse_sales(state.connections[connection], connection, zip(found, quantity_wh, strict=True))
 
 
 def sell(

@@ -10,6 +10,7 @@ from domain.market.block_state import Block, Span
 from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
 from domain.market.contract_state import Agreements
+from domain.market.enquiry_state import Enquiries
 from domain.market.exposure import Account
 from domain.market.listing_state import Listings
 from domain.market.network import Path
@@ -141,6 +142,7 @@ class Market:
     timers: list[Timer] = field(default_factory=list)
     listings: Listings = field(default_factory=Listings)
     agreements: Agreements = field(default_factory=Agreements)
+    enquiries: Enquiries = field(default_factory=Enquiries)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""

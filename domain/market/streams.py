@@ -15,6 +15,7 @@ from domain.market import (
     amending,
     block_orders,
     contracts,
+    enquiries,
     evolution,
     gates,
     listings,
@@ -50,6 +51,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
     Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
     Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),
+    Stream(enquiries.OUTCOMES, enquiries.decide, enquiries.FACTS, enquiries.apply, enquiries.TIMED),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

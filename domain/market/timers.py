@@ -18,6 +18,7 @@ close. A stream's kind is a number of its own; what has slices to write out stan
 
 LISTING_CLOSING: Final = 20
 LISTING_RESULT: Final = 21
+ENQUIRY_DEADLINE: Final = 22
 
 AT_ONCE: Final = 0
 

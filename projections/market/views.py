@@ -4,6 +4,7 @@ from projections.market.access import ACCESS_VIEWS
 from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
+from projections.market.enquiries import ENQUIRY_QUESTIONS, ENQUIRY_VIEWS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
@@ -15,6 +16,7 @@ VIEWS: tuple[View, ...] = (
     *CAPABILITY_VIEWS,
     *LISTING_VIEWS,
     *CONTRACT_VIEWS,
+    *ENQUIRY_VIEWS,
 )
 
 DEPTH = SqlView(
@@ -122,4 +124,5 @@ ORDER BY market, partition, seq, "row"
     *CAPABILITY_QUESTIONS,
     *LISTING_QUESTIONS,
     *CONTRACT_QUESTIONS,
+    *ENQUIRY_QUESTIONS,
 )

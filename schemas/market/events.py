@@ -161,6 +161,18 @@ class MarketRefusal(StrEnum):
     OUTLET_OVERLAPS = "outlet_overlaps"
     PERIOD_INVALID = "period_invalid"
     TOO_MANY_CONNECTIONS = "too_many_connections"
+    ENQUIRY_UNKNOWN = "enquiry_unknown"
+    ENQUIRY_NOT_OPEN = "enquiry_not_open"
+    AMOUNT_UNCLEAR = "amount_unclear"
+    TOO_MANY_ADDRESSED = "too_many_addressed"
+    NOT_ADDRESSED = "not_addressed"
+    OFFER_UNKNOWN = "offer_unknown"
+    OFFER_BOUND = "offer_bound"
+    TOO_MANY_OFFERS = "too_many_offers"
+    PROFILE_DIFFERS = "profile_differs"
+    NOTHING_OFFERED = "nothing_offered"
+    ROUNDS_EXCEEDED = "rounds_exceeded"
+    ALREADY_ANSWERED = "already_answered"
 
 
 @value
@@ -231,6 +243,18 @@ class CreditRules:
 
 
 @value
+class NegotiationRules:
+    """How long each side has to answer, how often an enquirer may counter, and what a lapse or a no costs.
+
+    Without them an answer has the approval deadline, nobody counters and a lapse is free.
+    """
+
+    answer_min: Minutes
+    rounds: Count
+    lapse_fee_micro: Count
+
+
+@value
 class RuleSet:
     """What a market may change, as data. Money in `currency`; the gate closes `gate_lead_min` before delivery.
 
@@ -258,6 +282,7 @@ class RuleSet:
     network: NetworkRules | None = None
     contracts: ContractRules | None = None
     credit: CreditRules | None = None
+    negotiation: NegotiationRules | None = None
 
 
 @value

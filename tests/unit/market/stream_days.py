@@ -2,6 +2,19 @@
 
 from dataclasses import replace
 
+from schemas.market.commands import AdoptRuleSet, OpenSession
+from schemas.market.enquiry_commands import (
+    AcceptOffers,
+    CombineOffers,
+    CounterOffers,
+    OfferEnergy,
+    OpenEnquiry,
+    RejectOffers,
+    ReviseOffer,
+    WithdrawOffer,
+)
+from schemas.market.enquiry_events import OfferMade
+from schemas.market.events import NegotiationRules
 from schemas.market.listing_commands import OpenListing, PlaceBid, WithdrawBid, WithdrawListing
 from schemas.market.listing_events import (
     BidPlaced,
@@ -10,8 +23,9 @@ from schemas.market.listing_events import (
     ListingTerms,
     WithdrawalReason,
 )
+from schemas.market.negotiation_commands import RejectContract
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.world import CENT, NOON, QUARTER
+from tests.unit.market.world import CENT, NOON, OPERATOR, QUARTER, proposal, rules
 
 _END = NOON + 4 * QUARTER
 _HALF_PAST = NOON - 30 * MINUTE
@@ -39,3 +53,33 @@ def offer_and_bid(market: Scenario) -> None:
         market.when(WithdrawListing(third, cause), "cyd")
     market.later(_HALF_PAST + 9 * MINUTE)
     assert len(only(market.facts, ListingOpened)) == 3
+
+
+_AFTER = _END + 2 * QUARTER
+
+
+def enquire(market: Scenario) -> None:
+    """Rules with a fee; an enquiry of two sellers that is countered and accepted, one that is refused; a rejection."""
+    charged = rules(gate_lead_min=10, negotiation=NegotiationRules(answer_min=5, rounds=1, lapse_fee_micro=100_000))
+    market.when(AdoptRuleSet(_AFTER, charged), OPERATOR)
+    market.when(OpenSession(_AFTER, 2), OPERATOR)
+    asked = OpenEnquiry("ann", "ann-cp", _AFTER, (2000, 2000), 0, 0, 20 * CENT, _HALF_PAST + 12 * MINUTE, (), False)
+    enquiry = market.when(asked, "ann")[-1].enquiry
+    for party, quantity_wh, cents in (("bob", (1000, 1000), 25), ("cyd", (500, 0), 30), ("dan", (500, 0), 19)):
+        market.when(OfferEnergy(enquiry, party, f"{party}-cp", quantity_wh, cents * CENT), party)
+    offers = {f.seller: f.offer for f in only(market.facts, OfferMade)}
+    market.when(WithdrawOffer(enquiry, offers["dan"]), "dan")
+    for wish in (CombineOffers(enquiry), CounterOffers(enquiry, 24 * CENT), AcceptOffers(enquiry)):
+        market.when(wish, "ann")
+    for party, cents in (("bob", 24), ("bob", 23), ("cyd", 29)):
+        market.when(ReviseOffer(enquiry, offers[party], cents * CENT), party)
+    for wish in (CounterOffers(enquiry, 20 * CENT), AcceptOffers(enquiry), AcceptOffers(enquiry)):
+        market.when(wish, "ann")
+    power = replace(asked, quantity_wh=(), power_w=4000, intervals=1, addressed=("dan",))
+    enquiry = market.when(power, "ann")[-1].enquiry
+    for party in ("bob", "dan"):
+        market.when(OfferEnergy(enquiry, party, f"{party}-cp", (1000,), 19 * CENT), party)
+    market.when(RejectOffers(enquiry), "ann")
+    contract = market.when(proposal(first_start_at=_AFTER), "bob")[-1].contract
+    for party in ("bob", "ann"):
+        market.when(RejectContract(contract), party)

@@ -23,7 +23,7 @@ from schemas.market.commands import (
 )
 from schemas.market.events import CancelReason, CommandRefused, OrderCancelled, Restriction, SelfTradeMode
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.stream_days import offer_and_bid
+from tests.unit.market.stream_days import enquire, offer_and_bid
 from tests.unit.market.world import (
     EURO_MICRO,
     MARKET,
@@ -40,7 +40,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "1358e1cd9cc89ae24fb6927140187d16"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "c29667478aea1d04db26bd52c1c3fba9"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
@@ -150,6 +150,7 @@ def day(kind: type[Scenario] = Scenario) -> Scenario:
         give_back,
         negotiate,
         offer_and_bid,
+        enquire,
         close,
     ):
         part(market)
