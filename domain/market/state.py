@@ -13,6 +13,7 @@ from domain.market.contract_state import Agreements
 from domain.market.enquiry_state import Enquiries
 from domain.market.exposure import Account
 from domain.market.listing_state import Listings
+from domain.market.mandate_state import Mandates
 from domain.market.network import Path
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
@@ -143,6 +144,7 @@ class Market:
     listings: Listings = field(default_factory=Listings)
     agreements: Agreements = field(default_factory=Agreements)
     enquiries: Enquiries = field(default_factory=Enquiries)
+    mandates: Mandates = field(default_factory=Mandates)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""

@@ -19,6 +19,7 @@ from domain.market import (
     evolution,
     gates,
     listings,
+    mandates,
     negotiation,
     phases,
 )
@@ -52,6 +53,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
     Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),
     Stream(enquiries.OUTCOMES, enquiries.decide, enquiries.FACTS, enquiries.apply, enquiries.TIMED),
+    Stream(mandates.OUTCOMES, mandates.decide, mandates.FACTS, mandates.apply, {}),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

@@ -6,6 +6,7 @@ from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
 from projections.market.enquiries import ENQUIRY_QUESTIONS, ENQUIRY_VIEWS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
+from projections.market.mandates import MANDATE_QUESTIONS, MANDATE_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
 
@@ -17,6 +18,7 @@ VIEWS: tuple[View, ...] = (
     *LISTING_VIEWS,
     *CONTRACT_VIEWS,
     *ENQUIRY_VIEWS,
+    *MANDATE_VIEWS,
 )
 
 DEPTH = SqlView(
@@ -125,4 +127,5 @@ ORDER BY market, partition, seq, "row"
     *LISTING_QUESTIONS,
     *CONTRACT_QUESTIONS,
     *ENQUIRY_QUESTIONS,
+    *MANDATE_QUESTIONS,
 )

@@ -173,6 +173,12 @@ class MarketRefusal(StrEnum):
     NOTHING_OFFERED = "nothing_offered"
     ROUNDS_EXCEEDED = "rounds_exceeded"
     ALREADY_ANSWERED = "already_answered"
+    MANDATE_UNKNOWN = "mandate_unknown"
+    MANDATE_STANDS = "mandate_stands"
+    INVALID_MANDATE = "invalid_mandate"
+    OUTSIDE_MANDATE = "outside_mandate"
+    FORECAST_OUTDATED = "forecast_outdated"
+    BUDGET_EXCEEDED = "budget_exceeded"
 
 
 @value

@@ -23,6 +23,8 @@ from schemas.market.listing_events import (
     ListingTerms,
     WithdrawalReason,
 )
+from schemas.market.mandate_commands import GrantMandate, PauseMandate, RecordForecast, ResumeMandate, RevokeMandate
+from schemas.market.mandate_events import MandateTerms
 from schemas.market.negotiation_commands import RejectContract
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import CENT, NOON, OPERATOR, QUARTER, proposal, rules
@@ -83,3 +85,15 @@ def enquire(market: Scenario) -> None:
     contract = market.when(proposal(first_start_at=_AFTER), "bob")[-1].contract
     for party in ("bob", "ann"):
         market.when(RejectContract(contract), party)
+
+
+def mandate(market: Scenario) -> None:
+    """A household's mandate: forecasts, a budget that binds, a pause, and its end."""
+    terms = MandateTerms(20 * CENT, 30 * CENT, 400_000, _HALF_PAST, agent="agent")
+    granted = market.when(GrantMandate("dan", "dan-cp", terms), "dan")[-1].mandate
+    market.when(GrantMandate("dan", "dan-cp", terms), "dan")
+    market.when(RecordForecast(granted, _AFTER, (-1000, -2000, 500), 1), "agent")
+    market.when(RecordForecast(granted, _AFTER, (-1200, 700), 2), "agent")
+    market.when(RecordForecast(granted, _AFTER, (-1200, 700), 2), "agent")
+    for wish in (PauseMandate(granted), PauseMandate(granted), ResumeMandate(granted), RevokeMandate(granted)):
+        market.when(wish, "dan")

@@ -23,7 +23,7 @@ from schemas.market.commands import (
 )
 from schemas.market.events import CancelReason, CommandRefused, OrderCancelled, Restriction, SelfTradeMode
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.stream_days import enquire, offer_and_bid
+from tests.unit.market.stream_days import enquire, mandate, offer_and_bid
 from tests.unit.market.world import (
     EURO_MICRO,
     MARKET,
@@ -40,7 +40,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "c29667478aea1d04db26bd52c1c3fba9"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "87e95f5eea85b8a6358e87adc84e1780"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
@@ -151,6 +151,7 @@ def day(kind: type[Scenario] = Scenario) -> Scenario:
         negotiate,
         offer_and_bid,
         enquire,
+        mandate,
         close,
     ):
         part(market)
@@ -181,7 +182,9 @@ def test_the_golden_day() -> None:
 def test_the_day_knows_most_of_what_can_happen() -> None:
     facts = day().facts
     assert len({type(f) for f in facts}) >= 15
-    assert {f.reason for f in only(facts, OrderCancelled)} == set(list(CancelReason)[:6]) - {CancelReason.MATCH_LIMIT}
+    mandates = {CancelReason.AMENDED, CancelReason.MANDATE_ENDED}
+    books = set(list(CancelReason)[:6]) - {CancelReason.MATCH_LIMIT}
+    assert {f.reason for f in only(facts, OrderCancelled)} == books | mandates
     assert len({f.reason for f in only(facts, CommandRefused)}) >= 20
 
 
