@@ -96,6 +96,8 @@ def test_orders_end_as_the_facts_say(market: Scenario) -> None:
         "self_trade",
         "expired",
         "gate_closed",
+        "amended",
+        "mandate_ended",
     }
 
 
