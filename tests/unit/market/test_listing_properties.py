@@ -51,9 +51,9 @@ Claims = list[tuple[str, int, tuple[int, ...], int, int]]
 
 parties, numbers = st.sampled_from(PARTIES), st.integers(0, 4)
 steps = st.lists(
-    st.tuples(st.sampled_from("LLBBBBbwEEOOOOoCAKRXtt"), parties, numbers, st.integers(1, 4), st.integers(8, 30)),
-    min_size=5,
-    max_size=40,
+    st.tuples(st.sampled_from("LBBBBBBbwEOOOOoCCAAAKKRRXt"), parties, numbers, st.integers(1, 4), st.integers(8, 30)),
+    min_size=20,
+    max_size=50,
 )
 
 
@@ -156,7 +156,11 @@ def say(market: Scenario, kind: str, party: str, which: int, lots: int, cents: i
     enquiries = [f.enquiry for f in only(market.facts, EnquiryOpened)] or ["none"]
     bids = only(market.facts, BidPlaced)
     offers = only(market.facts, OfferMade)
-    listing, enquiry, price = listings[-1 - which % len(listings)], enquiries[-1 - which % len(enquiries)], cents * CENT
+    listing, enquiry, price = (
+        listings[-1 - which // 4 % len(listings)],
+        enquiries[-1 - which // 4 % len(enquiries)],
+        cents * CENT,
+    )
     at = market.at + 5 * MINUTE_US
     buyer = next((f.enquirer for f in only(market.facts, EnquiryOpened) if f.enquiry == enquiry), party)
     match kind:
@@ -178,6 +182,7 @@ def say(market: Scenario, kind: str, party: str, which: int, lots: int, cents: i
             asked = (500 * lots, 1000)
             wish = OpenEnquiry(party, connection_of(party), STARTS[which % 2], asked, 0, 0, price, at, (), which > 2)
         case "O":
+            party = next(other for other in (party, *PARTIES) if other != buyer)
             wish = OfferEnergy(enquiry, party, connection_of(party), (500 * (lots - 1), 500 * (which % 3)), price)
         case "o" | "R":
             offer = offers[-1 - which % len(offers)] if offers else None
@@ -185,7 +190,7 @@ def say(market: Scenario, kind: str, party: str, which: int, lots: int, cents: i
             wish = WithdrawOffer(of, name) if kind == "o" else ReviseOffer(of, name, price)
             party = offer.seller if offer else party
         case "t":
-            market.later(market.at + which * 2 * MINUTE_US)
+            market.later(market.at + which * MINUTE_US)
             return
         case _:
             wish = {
@@ -198,7 +203,7 @@ def say(market: Scenario, kind: str, party: str, which: int, lots: int, cents: i
     market.when(wish, party)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_reserves_are_those_of_the_facts_and_end_with_them(steps: list[Any]) -> None:
     market = open_market(intervals=3, negotiation=NegotiationRules(5, 2, 1))
