@@ -23,7 +23,8 @@ from benchmarks.kernel_loop import MARKET, Operation, Rest
 from benchmarks.market_day import ORDERS, Day, Language
 from domain.market import book as book_module
 from infra.compile import CannotCompile, build
-from schemas.market.events import CancelReason, Restriction, SelfTradeMode
+from schemas.market.events import Restriction, SelfTradeMode
+from schemas.market.reasons import CancelReason
 from schemas.values import Side
 from tests.unit.market.naive_book import NaiveBook, NaiveMarket, NaiveOrder
 

@@ -75,6 +75,8 @@ COUNTS: Final = frozenset(
         "lots",
         "minimum_lots",
         "bids",
+        "round",
+        "rounds",
         "at",
         "valid_until",
         "valid_from",

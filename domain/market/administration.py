@@ -26,13 +26,13 @@ from schemas.market.events import (
     CommandRefused,
     CreditRecorded,
     DeliverySettled,
-    MarketRefusal,
     ParticipantAdmitted,
     Phase,
     RuleSet,
     RuleSetAdopted,
     SessionOpened,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US
 
 MAX_LEAD_MIN: Final = 366 * 1440

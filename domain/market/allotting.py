@@ -17,7 +17,8 @@ from schemas.envelope import Command, Moment
 from schemas.market.capability_commands import LowerCapability
 from schemas.market.capability_events import CapabilityLowered, CapabilityRetained
 from schemas.market.commands import RecordCapability
-from schemas.market.events import CapabilityRecorded, CommandRefused, MarketRefusal
+from schemas.market.events import CapabilityRecorded, CommandRefused
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {

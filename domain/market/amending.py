@@ -28,10 +28,8 @@ from domain.market.validation import (
 from schemas.envelope import Command, Moment
 from schemas.market.commands import AmendOrder, CancelOrders
 from schemas.market.events import (
-    CancelReason,
     CommandRefused,
     ContractConcluded,
-    MarketRefusal,
     OrderAmended,
     OrderCancelled,
     OrderReduced,
@@ -41,6 +39,7 @@ from schemas.market.events import (
     TradingHalted,
 )
 from schemas.market.package_events import BlocksCancelled
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 
 MAX_SLICES: Final = 500

@@ -14,8 +14,9 @@ from domain.market.trading import accept, bounds_of, enter
 from domain.market.validation import SpokenFor, refuse_order
 from schemas.envelope import Command, Moment
 from schemas.market.commands import SubmitOrder
-from schemas.market.events import CancelReason, MarketRefusal, OrderAccepted, OrderCancelled, Restriction
+from schemas.market.events import OrderAccepted, OrderCancelled, Restriction
 from schemas.market.package_events import BasketKilled
+from schemas.market.reasons import CancelReason, MarketRefusal
 
 MAX_ORDERS: Final = 100
 """Of one wish."""

@@ -25,16 +25,10 @@ from domain.market.state import FAMILY, Instrument, Market
 from domain.market.timers import BLOCK_EXPIRY, BLOCK_GATE, Ahead, Timed, Timer
 from schemas.envelope import Command, Moment
 from schemas.market.commands import SubmitOrder
-from schemas.market.events import (
-    CancelReason,
-    CommandRefused,
-    ContractConcluded,
-    MarketRefusal,
-    OrderAccepted,
-    Restriction,
-)
+from schemas.market.events import CommandRefused, ContractConcluded, OrderAccepted, Restriction
 from schemas.market.package_commands import CancelBlock, SubmitBasket, SubmitBlock
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import DeliveryMode, Side
 
 MAX_BLOCK: Final = 100

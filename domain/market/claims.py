@@ -15,7 +15,7 @@ from domain.market.refusal import Refusal
 from domain.market.state import Instrument, Market, starts
 from domain.market.validation import SpokenFor, refuse_credit, refuse_sales
 from schemas.market.contract_events import ContractRevised, ContractState
-from schemas.market.events import MarketRefusal
+from schemas.market.reasons import MarketRefusal
 
 K = TypeVar("K", bound=Hashable)
 

@@ -26,7 +26,7 @@ from schemas.market.contract_commands import (
     WithdrawContract,
 )
 from schemas.market.contract_events import ContractRevised, ContractState, RevisionReason
-from schemas.market.events import MarketRefusal
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US, DeliveryMode
 
 _QUANTITY_ORDER: Final = (

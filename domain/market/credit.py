@@ -26,7 +26,8 @@ from schemas.market.credit_events import (
     ParticipantReinstated,
     PositionClosed,
 )
-from schemas.market.events import CommandRefused, MarketRefusal
+from schemas.market.events import CommandRefused
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {ReinstateParticipant: (ParticipantReinstated, CommandRefused)}

@@ -23,9 +23,10 @@ from domain.market.timers import Ahead
 from domain.rounding import half_up, largest_remainder
 from schemas.market.contract_events import ContractRevised, RevisionEnded, RevisionEnding, RevisionReason
 from schemas.market.credit_events import DefaultSettled, LossAllocated, LossLayer, PositionClosed
-from schemas.market.events import CancelReason, ContractLapsed, OrdersCancelled, RuleSet
+from schemas.market.events import ContractLapsed, OrdersCancelled, RuleSet
 from schemas.market.listing_events import BidWithdrawn, ListingClosed, ListingEnd, WithdrawalReason
 from schemas.market.package_events import BlocksCancelled
+from schemas.market.reasons import CancelReason
 from schemas.values import Side
 
 MAX_SLICE: Final = 100

@@ -142,6 +142,8 @@ def _filled(
     party, committed = order.party, instrument.committed_pico
     state.accounts[party].exposure_pico += exposure_pico - quantity_wh * order.exposure_pico_per_wh
     committed[party] = committed.get(party, 0) + exposure_pico
+    if order.terms is not None:
+        state.mandates.filled(order, quantity_wh, exposure_pico)
     instrument.book.reduce(order, rest_wh)
     if not rest_wh:
         del state.orders[order.order]

@@ -7,7 +7,8 @@ from typing import Final
 from domain.market.book import Order
 from domain.market.state import Instrument, Key, Market
 from domain.market.timers import CLOSING, EXPIRY, GATE, Ahead, Timed, Timer
-from schemas.market.events import CancelReason, GateClosed, OrderCancelled, OrdersCancelled
+from schemas.market.events import GateClosed, OrderCancelled, OrdersCancelled
+from schemas.market.reasons import CancelReason
 from schemas.values import Side
 
 MAX_SLICE: Final = 100

@@ -21,7 +21,7 @@ from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, Instrument, Market
 from domain.market.validation import refuse_credit, refuse_price
 from schemas.envelope import Command, Moment
-from schemas.market.events import CommandRefused, MarketRefusal, RuleSet
+from schemas.market.events import CommandRefused, RuleSet
 from schemas.market.listing_commands import OpenListing, PlaceBid, WithdrawBid, WithdrawListing
 from schemas.market.listing_events import (
     BidPlaced,
@@ -34,6 +34,7 @@ from schemas.market.listing_events import (
     ListingOpened,
     ListingTerms,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import INT64_MAX, MINUTE_US
 
 MAX_BIDS: Final = 500
@@ -103,7 +104,7 @@ def _refuse_listing(state: Market, wish: OpenListing, actor: str, now: Moment) -
         return found
     rules = found[0].rules
     return (
-        refuse_time(found, now)
+        refuse_time(state, found, now)
         or refuse_party(state, wish.party, wish.connection, None, True)
         or refuse_profile(rules, wish.quantity_wh)
         or _refuse_parts(rules, wish.quantity_wh, terms)

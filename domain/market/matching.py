@@ -5,7 +5,8 @@ from typing import Final
 
 from domain.market.book import Book, Order
 from domain.market.network import Crossing
-from schemas.market.events import CancelReason, Restriction, SelfTradeMode
+from schemas.market.events import Restriction, SelfTradeMode
+from schemas.market.reasons import CancelReason
 
 ALL_WH: Final = 10**18
 """More than any order holds: in `Bounds.taken_wh`, an order that is not there any more."""

@@ -11,33 +11,31 @@ from heapq import heappush
 from typing import Any, Final, assert_never
 
 from domain.identity import born_id
-from domain.market.capability import use
 from domain.market.contract_versions import named
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.lapse_fee import lapse_fees
+from domain.market.profiles import commit, listed, refuse_profile, refuse_sale, refuse_time, sell
 from domain.market.refusal import Refusal, refused
-from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, Negotiation, starts
+from domain.market.state import FAMILY, Instrument, Market, Negotiation
 from domain.market.timers import LAPSE, Ahead, Timed, Timer
-from domain.market.validation import refuse_credit, refuse_price, refuse_quantity, refuse_sales
+from domain.market.validation import refuse_credit, refuse_price
 from schemas.envelope import Command, Moment
 from schemas.market.commands import ApproveContract, ProposeContract
-from schemas.market.events import (
-    CommandRefused,
-    ContractConcluded,
-    ContractLapsed,
-    ContractProposed,
-    MarketRefusal,
-    RuleSet,
-)
+from schemas.market.events import CommandRefused, ContractConcluded, ContractLapsed, ContractProposed, RuleSet
+from schemas.market.negotiation_commands import RejectContract
+from schemas.market.negotiation_events import ContractRejected, LapseFeeCharged
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US, DeliveryMode
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
     ProposeContract: (ContractProposed, CommandRefused),
     ApproveContract: (ContractConcluded, CommandRefused),
+    RejectContract: (ContractRejected, LapseFeeCharged, CommandRefused),
 }
-FACTS: Final = (ContractProposed, ContractConcluded, ContractLapsed)
+FACTS: Final = (ContractProposed, ContractConcluded, ContractLapsed, ContractRejected, LapseFeeCharged)
 
-Wish = ProposeContract | ApproveContract
-Fact = ContractProposed | ContractConcluded | ContractLapsed
+Wish = ProposeContract | ApproveContract | RejectContract
+Fact = ContractProposed | ContractConcluded | ContractLapsed | ContractRejected | LapseFeeCharged
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
@@ -53,8 +51,11 @@ def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
                 else refused(wish, wish.seller_connection, actor, refusal)
             )
         case ApproveContract():
-            refusal = _refuse_approval(state, wish, actor, now)
+            refusal = _refuse_answer(state, wish, actor, now)
             return [_conclude(state, wish)] if refusal is None else refused(wish, wish.contract, actor, refusal)
+        case RejectContract():
+            refusal = _refuse_answer(state, wish, actor, now)
+            return _reject(state, wish) if refusal is None else refused(wish, wish.contract, actor, refusal)
         case _:
             assert_never(wish)
 
@@ -67,39 +68,24 @@ def _refuse_proposal(state: Market, wish: ProposeContract, actor: str, now: Mome
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if wish.seller == wish.buyer:
         return Refusal(MarketRefusal.SAME_PARTY)
-    if len(wish.quantity_wh) > MAX_INTERVALS:
-        return Refusal(MarketRefusal.TOO_MANY_INTERVALS, MAX_INTERVALS, len(wish.quantity_wh))
-    listed = _listed(state, wish.first_start_at, len(wish.quantity_wh))
-    if isinstance(listed, Refusal):
-        return listed
+    found = listed(state, wish.first_start_at, len(wish.quantity_wh))
+    if isinstance(found, Refusal):
+        return found
+    rules = found[0].rules
     return (
-        _proposal_standing(state, wish, listed, now)
-        or _proposal_terms(wish, listed[0].rules)
-        or _proposal_limits(state, wish, listed)
+        _proposal_standing(state, wish, found, now)
+        or refuse_profile(rules, wish.quantity_wh)
+        or refuse_price(rules, wish.price_nano_per_kwh)
+        or refuse_sale(state, wish.seller_connection, found, wish.quantity_wh)
+        or _refuse_exposure(state, wish, rules)
     )
 
 
-def _listed(state: Market, first_start_at: int, intervals: int) -> Sequence[Instrument] | Refusal:
-    version = state.rules_for(first_start_at)
-    if version is None:
-        return Refusal(MarketRefusal.INSTRUMENT_UNKNOWN, 0, first_start_at)
-    listed = state.instruments_of(first_start_at, version.rules.interval_min, max(intervals, 1))
-    if isinstance(listed, int):
-        return Refusal(MarketRefusal.INSTRUMENT_UNKNOWN, 0, listed)
-    for instrument in listed:
-        if instrument.version != listed[0].version:
-            return Refusal(MarketRefusal.INSTRUMENT_UNKNOWN, 0, instrument.delivery_start_at)
-    return listed
-
-
 def _proposal_standing(
-    state: Market, wish: ProposeContract, listed: Sequence[Instrument], now: Moment
+    state: Market, wish: ProposeContract, found: Sequence[Instrument], now: Moment
 ) -> Refusal | None:
-    # The last interval opens last and the first gate closes first.
-    if now.at < listed[-1].opens_at:
-        return Refusal(MarketRefusal.NOT_OPEN, listed[-1].opens_at, now.at)
-    if listed[0].closed or now.at >= listed[0].gate_at:
-        return Refusal(MarketRefusal.GATE_CLOSED, listed[0].gate_at, now.at)
+    if (refusal := refuse_time(state, found, now)) is not None:
+        return refusal
     for party in (wish.seller, wish.buyer):
         if party not in state.participants:
             return Refusal(state.why_not(party))
@@ -109,35 +95,16 @@ def _proposal_standing(
     return None if sells.verified else Refusal(MarketRefusal.RESOURCE_NOT_VERIFIED)
 
 
-def _proposal_terms(wish: ProposeContract, rules: RuleSet) -> Refusal | None:
-    if not wish.quantity_wh:
-        return Refusal(MarketRefusal.QUANTITY_ZERO, 1, 0)
-    refusals = [r for q in wish.quantity_wh if (r := refuse_quantity(rules, q)) is not None]
-    if refusals:
-        order = (
-            MarketRefusal.QUANTITY_ZERO,
-            MarketRefusal.QUANTITY_OFF_LOT,
-            MarketRefusal.QUANTITY_ABOVE_MAXIMUM,
-        )
-        return min(refusals, key=lambda r: order.index(r.reason))
-    return refuse_price(rules, wish.price_nano_per_kwh)
-
-
-def _proposal_limits(state: Market, wish: ProposeContract, listed: Sequence[Instrument]) -> Refusal | None:
-    sells = state.connections[wish.seller_connection]
-    refusal = refuse_sales(sells, wish.seller_connection, zip(listed, wish.quantity_wh, strict=True))
-    if refusal is not None:
-        return refusal
+def _refuse_exposure(state: Market, wish: ProposeContract, rules: RuleSet) -> Refusal | None:
     whole_wh, price = sum(wish.quantity_wh), wish.price_nano_per_kwh
-    rules = listed[0].rules
     assumed = rules.assumed_price_nano_per_kwh
     return refuse_credit(state, wish.buyer, whole_wh * bought_pico_per_wh(price, rules.credit)) or refuse_credit(
         state, wish.seller, whole_wh * sold_pico_per_wh(price, assumed)
     )
 
 
-def _refuse_approval(state: Market, wish: ApproveContract, actor: str, now: Moment) -> Refusal | None:
-    """The first broken rule of an approval: by the party that is awaited, in time."""
+def _refuse_answer(state: Market, wish: ApproveContract | RejectContract, actor: str, now: Moment) -> Refusal | None:
+    """The first broken rule of an approval or a no: by the party that is awaited, in time."""
     if not state.rules:
         return Refusal(MarketRefusal.MARKET_UNKNOWN)
     negotiation = state.negotiations.get(wish.contract)
@@ -213,8 +180,10 @@ def apply(state: Market, fact: Fact) -> None:
                 _concluded(state, fact)
         case ContractProposed():
             _proposed(state, fact)
-        case ContractLapsed():
-            _lapsed(state, fact)
+        case ContractLapsed() | ContractRejected():
+            _ended(state, fact)
+        case LapseFeeCharged():
+            pass  # who owes whom is a matter of the ledger
         case _:
             assert_never(fact)
 
@@ -226,8 +195,7 @@ def _proposed(state: Market, fact: ContractProposed) -> None:
     state.proposals += 1
     state.negotiations[fact.contract] = Negotiation(fact, state.proposals, True, bought, sold)
     first.contracts.append(fact.contract)
-    for instrument, quantity_wh in _profile(state, fact):
-        use(instrument.slots, fact.seller_connection, quantity_wh)
+    sell(state, fact.first_start_at, fact.interval_min, fact.seller_connection, fact.quantity_wh)
     whole_wh = sum(fact.quantity_wh)
     state.account(fact.buyer).exposure_pico += whole_wh * bought
     state.account(fact.seller).exposure_pico += whole_wh * sold
@@ -237,31 +205,26 @@ def _proposed(state: Market, fact: ContractProposed) -> None:
 def _concluded(state: Market, fact: ContractConcluded) -> None:
     negotiation = state.negotiations[fact.contract]
     negotiation.waiting = False
-    for instrument, quantity_wh in _profile(state, negotiation.proposed):
-        use(instrument.slots, fact.buyer_connection, -quantity_wh)
-        _commit(instrument, fact.buyer, quantity_wh * negotiation.bought_pico_per_wh)
-        _commit(instrument, fact.seller, quantity_wh * negotiation.sold_pico_per_wh)
+    where = fact.first_start_at, fact.interval_min
+    sell(state, *where, fact.buyer_connection, fact.quantity_wh, -1)
+    _release_credit(state, negotiation)
+    commit(state, *where, fact.buyer, fact.quantity_wh, negotiation.bought_pico_per_wh)
+    commit(state, *where, fact.seller, fact.quantity_wh, negotiation.sold_pico_per_wh)
 
 
-def _lapsed(state: Market, fact: ContractLapsed) -> None:
+def _ended(state: Market, fact: ContractLapsed | ContractRejected) -> None:
     negotiation = state.negotiations[fact.contract]
     negotiation.waiting = False
     offer = negotiation.proposed
-    for instrument, quantity_wh in _profile(state, offer):
-        use(instrument.slots, offer.seller_connection, -quantity_wh)
+    sell(state, offer.first_start_at, offer.interval_min, offer.seller_connection, offer.quantity_wh, -1)
+    _release_credit(state, negotiation)
+
+
+def _release_credit(state: Market, negotiation: Negotiation) -> None:
+    offer = negotiation.proposed
     whole_wh = sum(offer.quantity_wh)
     state.account(offer.buyer).exposure_pico -= whole_wh * negotiation.bought_pico_per_wh
     state.account(offer.seller).exposure_pico -= whole_wh * negotiation.sold_pico_per_wh
-
-
-def _commit(instrument: Instrument, party: str, exposure_pico: int) -> None:
-    instrument.committed_pico[party] = instrument.committed_pico.get(party, 0) + exposure_pico
-
-
-def _profile(state: Market, offer: ContractProposed) -> Iterator[tuple[Instrument, int]]:
-    listed = starts(offer.first_start_at, offer.interval_min, len(offer.quantity_wh))
-    for start, quantity_wh in zip(listed, offer.quantity_wh, strict=True):
-        yield state.instruments[start, offer.interval_min], quantity_wh
 
 
 def _is_answered(state: Market, timer: Timer) -> bool:
@@ -269,10 +232,25 @@ def _is_answered(state: Market, timer: Timer) -> bool:
     return negotiation is None or not negotiation.waiting
 
 
-def _lapse(state: Market, timer: Timer, ahead: Ahead) -> Iterator[ContractLapsed]:
+def _lapse(state: Market, timer: Timer, ahead: Ahead) -> Iterator[ContractLapsed | LapseFeeCharged]:
     offer = state.negotiations[timer[3]].proposed
-    ahead.room -= 1
+    fees = _fee(state, offer)
+    if ahead.room < 1 + len(fees):
+        ahead.stop = True
+        return
+    ahead.room -= 1 + len(fees)
     yield ContractLapsed(state.market, offer.contract, offer.seller, offer.buyer)
+    yield from fees
+
+
+def _reject(state: Market, wish: RejectContract) -> list[Any]:
+    offer = state.negotiations[wish.contract].proposed
+    return [ContractRejected(state.market, offer.contract, offer.seller, offer.buyer), *_fee(state, offer)]
+
+
+def _fee(state: Market, offer: ContractProposed) -> list[LapseFeeCharged]:
+    """Whoever was awaited owes the proposer, who had reserved."""
+    return lapse_fees(state, offer.contract, offer.first_start_at, offer.awaiting, (offer.proposer,))
 
 
 TIMED: Final = {LAPSE: Timed(_is_answered, _lapse)}

@@ -9,7 +9,8 @@ from typing import Final
 
 from domain.market.capability import Slot
 from domain.market.refusal import Refusal
-from schemas.market.events import MarketRefusal, RuleSet
+from schemas.market.events import RuleSet
+from schemas.market.reasons import MarketRefusal
 from schemas.market.rules import Line
 
 Path = tuple[tuple[str, int], ...]

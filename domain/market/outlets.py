@@ -16,7 +16,7 @@ from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, MAX_INTERVALS, Market
 from domain.market.timers import Ahead, Timed, Timer
 from schemas.envelope import Command, Moment
-from schemas.market.events import CommandRefused, MarketRefusal
+from schemas.market.events import CommandRefused
 from schemas.market.outlet_commands import (
     ApproveOutlet,
     NominateOutlet,
@@ -32,6 +32,7 @@ from schemas.market.outlet_events import (
     OutletNominated,
     OutletProposed,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US
 
 MAX_CONNECTIONS: Final = 500

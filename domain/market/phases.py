@@ -23,12 +23,12 @@ from schemas.market.commands import PublishLineCapacity, ResumeTrading, SuspendT
 from schemas.market.events import (
     CommandRefused,
     LineCapacityPublished,
-    MarketRefusal,
     Phase,
     TradingHalted,
     TradingResumed,
     TradingSuspended,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {

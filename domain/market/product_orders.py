@@ -8,8 +8,8 @@ from typing import NamedTuple
 from domain.market.product_state import Product
 from domain.market.refusal import Refusal
 from domain.market.state import Instrument, Market
-from schemas.market.events import MarketRefusal
 from schemas.market.quality import QualityRules
+from schemas.market.reasons import MarketRefusal
 
 
 class Offer(NamedTuple):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from domain.market.capability import Slot, capability_wh
-from schemas.market.events import CancelReason
 from schemas.market.product_events import ProductTerms
+from schemas.market.reasons import CancelReason
 from schemas.values import MINUTE_US
 
 _FORGET_BEYOND: Final = 64

@@ -22,7 +22,7 @@ from domain.market.timers import AT_ONCE, PRODUCT, Ahead, Timed, Timer
 from domain.market.validation import refuse_price
 from schemas.envelope import Command, Moment
 from schemas.equipment import EnergyCarrier, Equipment
-from schemas.market.events import CancelReason, CommandRefused, MarketRefusal, OrdersCancelled
+from schemas.market.events import CommandRefused, OrdersCancelled
 from schemas.market.product_commands import (
     AmendProduct,
     RegisterProduct,
@@ -40,6 +40,7 @@ from schemas.market.product_events import (
     ProductTerms,
     ProductVerified,
 )
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import MINUTE_US
 
 MAX_MEMBERS: Final = 500

@@ -12,7 +12,8 @@ from domain.market.refusal import Refusal
 from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
 from domain.market.validation import refuse_quantity, refuse_sales
 from schemas.envelope import Moment
-from schemas.market.events import MarketRefusal, Phase, RuleSet
+from schemas.market.events import Phase, RuleSet
+from schemas.market.reasons import MarketRefusal
 
 _QUANTITY: Final = (MarketRefusal.QUANTITY_ZERO, MarketRefusal.QUANTITY_OFF_LOT, MarketRefusal.QUANTITY_ABOVE_MAXIMUM)
 
@@ -33,13 +34,13 @@ def listed(state: Market, first_start_at: int, intervals: int) -> Sequence[Instr
     return found
 
 
-def refuse_time(found: Sequence[Instrument], now: Moment) -> Refusal | None:
+def refuse_time(state: Market, found: Sequence[Instrument], now: Moment) -> Refusal | None:
     """Not open, gate closed, suspended: the last interval opens last and the first gate closes first."""
     if now.at < found[-1].opens_at:
         return Refusal(MarketRefusal.NOT_OPEN, found[-1].opens_at, now.at)
     if found[0].closed or now.at >= found[0].gate_at:
         return Refusal(MarketRefusal.GATE_CLOSED, found[0].gate_at, now.at)
-    if any(instrument.phase is Phase.SUSPENDED for instrument in found):
+    if state.suspended or any(instrument.phase is Phase.SUSPENDED for instrument in found):
         return Refusal(MarketRefusal.SUSPENDED)
     return None
 

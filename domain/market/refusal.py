@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from schemas.market.events import CommandRefused, MarketRefusal
+from schemas.market.events import CommandRefused
+from schemas.market.reasons import MarketRefusal
 
 
 class Refusal(NamedTuple):

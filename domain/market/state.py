@@ -12,15 +12,18 @@ from domain.market.book import Book, Ladder, Order, columns, orders_of
 from domain.market.capability import Slot
 from domain.market.contract_state import Agreements
 from domain.market.credit_state import Standing
+from domain.market.enquiry_state import Enquiries
 from domain.market.exposure import Account
 from domain.market.listing_state import Listings
+from domain.market.mandate_state import Mandates
 from domain.market.network import Path
 from domain.market.outlet_state import Outlets
 from domain.market.product_state import Product
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.equipment import Equipment
-from schemas.market.events import ContractProposed, MarketRefusal, Phase, RuleSet
+from schemas.market.events import ContractProposed, Phase, RuleSet
+from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US
 
 FAMILY: Final = "market"
@@ -151,6 +154,8 @@ class Market:
     agreements: Agreements = field(default_factory=Agreements)
     standing: Standing = field(default_factory=Standing)
     outlets: Outlets = field(default_factory=Outlets)
+    enquiries: Enquiries = field(default_factory=Enquiries)
+    mandates: Mandates = field(default_factory=Mandates)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""

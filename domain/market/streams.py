@@ -17,8 +17,10 @@ from domain.market import (
     block_orders,
     contracts,
     credit,
+    enquiries,
     gates,
     listings,
+    mandates,
     negotiation,
     outlets,
     phases,
@@ -57,6 +59,8 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),
     Stream(credit.OUTCOMES, credit.decide, credit.FACTS, credit.apply, credit.TIMED),
     Stream(outlets.OUTCOMES, outlets.decide, outlets.FACTS, outlets.apply, outlets.TIMED),
+    Stream(enquiries.OUTCOMES, enquiries.decide, enquiries.FACTS, enquiries.apply, enquiries.TIMED),
+    Stream(mandates.OUTCOMES, mandates.decide, mandates.FACTS, mandates.apply, {}),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

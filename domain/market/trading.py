@@ -14,7 +14,6 @@ from domain.market.state import FAMILY, Instrument, Market
 from schemas.envelope import Command, Moment
 from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
-    CancelReason,
     ContractConcluded,
     OrderAccepted,
     OrderCancelled,
@@ -24,6 +23,7 @@ from schemas.market.events import (
     TradeMade,
     TradingHalted,
 )
+from schemas.market.reasons import CancelReason
 from schemas.values import MINUTE_US, DeliveryMode, Side
 
 # An enum finds its members by name, every time: what every order asks for is looked up once.

@@ -19,7 +19,8 @@ from domain.market.refusal import Refusal
 from domain.market.state import Connection, Instrument, Market
 from schemas.envelope import Moment
 from schemas.market.commands import CancelOrder, SubmitOrder
-from schemas.market.events import MarketRefusal, OrderTerms, Phase, Restriction, RuleSet
+from schemas.market.events import OrderTerms, Phase, Restriction, RuleSet
+from schemas.market.reasons import MarketRefusal
 from schemas.values import INT64_MAX, Side
 
 # An enum finds its members by name, every time.

@@ -58,7 +58,7 @@ _RULES_COLUMNS = {
     "approval_deadline_min": "bigint",
 }
 
-_PARTS = ("trading", "network", "contracts", "credit", "auction", "quality")
+_PARTS = ("trading", "network", "contracts", "credit", "auction", "quality", "negotiation")
 """Rules that come together, each part as JSON."""
 
 MARKET_RULES = View(

@@ -16,6 +16,7 @@ from schemas.market.events import (
     OrdersCancelled,
     TradeMade,
 )
+from schemas.market.negotiation_events import ContractRejected
 
 
 def _accepted(fact: Recorded[OrderAccepted]) -> Iterable[Row]:
@@ -184,6 +185,7 @@ PROPOSALS = View(
         ContractProposed: copied(*_PROPOSED_COLUMNS, state="proposed"),
         ContractConcluded: _approved,
         ContractLapsed: copied("contract", state="lapsed"),
+        ContractRejected: copied("contract", state="rejected"),
     },
 )
 

@@ -6,7 +6,9 @@ from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
 from projections.market.credit import CREDIT_QUESTIONS, CREDIT_VIEWS
+from projections.market.enquiries import ENQUIRY_QUESTIONS, ENQUIRY_VIEWS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
+from projections.market.mandates import MANDATE_QUESTIONS, MANDATE_VIEWS
 from projections.market.outlets import OUTLET_QUESTIONS, OUTLET_VIEWS
 from projections.market.products import PRODUCT_QUESTIONS, PRODUCT_VIEWS
 from projections.market.trading import TRADING_VIEWS
@@ -23,6 +25,8 @@ VIEWS: tuple[View, ...] = (
     *CREDIT_VIEWS,
     *OUTLET_VIEWS,
     *AUCTION_VIEWS,
+    *ENQUIRY_VIEWS,
+    *MANDATE_VIEWS,
 )
 
 DEPTH = SqlView(
@@ -133,4 +137,6 @@ ORDER BY market, partition, seq, "row"
     *CONTRACT_QUESTIONS,
     *CREDIT_QUESTIONS,
     *OUTLET_QUESTIONS,
+    *ENQUIRY_QUESTIONS,
+    *MANDATE_QUESTIONS,
 )

@@ -1,7 +1,7 @@
 """Facts about what a connection may sell in a market, beside `CapabilityRecorded`. Key: the market."""
 
 from schemas.equipment import Equipment, StoredEnergy
-from schemas.market.events import MarketRefusal
+from schemas.market.reasons import MarketRefusal
 from schemas.message import event
 from schemas.values import Id, PowerW, TimeUs
 

@@ -5,7 +5,8 @@ from enum import StrEnum
 from schemas.equipment import Equipment, StoredEnergy
 from schemas.market.auction_events import CallRules
 from schemas.market.quality import QualityRules
-from schemas.market.rules import ContractRules, CreditRules, NetworkRules, TradingRules
+from schemas.market.reasons import CancelReason, MarketRefusal
+from schemas.market.rules import ContractRules, CreditRules, NegotiationRules, NetworkRules, TradingRules
 from schemas.message import event, value
 from schemas.values import (
     AmountMicro,
@@ -65,129 +66,6 @@ class Phase(StrEnum):
     SUSPENDED = "suspended"
 
 
-class CancelReason(StrEnum):
-    """Why an order, or what is left of it, leaves the book."""
-
-    OWNER = "owner"
-    IOC_REST = "ioc_rest"
-    FOK_UNFILLABLE = "fok_unfillable"
-    SELF_TRADE = "self_trade"
-    MATCH_LIMIT = "match_limit"
-    EXPIRED = "expired"
-    GATE_CLOSED = "gate_closed"
-    AON_UNFILLABLE = "aon_unfillable"
-    MINIMUM_UNFILLABLE = "minimum_unfillable"
-    EXECUTION_BAND = "execution_band"
-    AMENDED = "amended"
-    MASS_CANCELLATION = "mass_cancellation"
-    MARKET_SUSPENDED = "market_suspended"
-    AUCTION_FAILED = "auction_failed"
-    PRODUCT_ENDED = "product_ended"
-    DEFAULT = "default"
-    MANDATE_ENDED = "mandate_ended"
-    PRODUCT_AMENDED = "product_amended"
-
-
-class MarketRefusal(StrEnum):
-    """Why a wish of this family was refused, in the order of the checks (`domain/market/validation.py`)."""
-
-    MARKET_UNKNOWN = "market_unknown"
-    ORDER_UNKNOWN = "order_unknown"
-    CONTRACT_UNKNOWN = "contract_unknown"
-    NOT_AUTHORISED = "not_authorised"
-    WRONG_CURRENCY = "wrong_currency"
-    WRONG_ZONE = "wrong_zone"
-    NOT_FUTURE = "not_future"
-    INVALID_RULES = "invalid_rules"
-    ALREADY_ADMITTED = "already_admitted"
-    DELIVERY_NOT_OVER = "delivery_not_over"
-    SAME_PARTY = "same_party"
-    TOO_MANY_INTERVALS = "too_many_intervals"
-    SESSION_OFF_GRID = "session_off_grid"
-    SESSION_OVERLAPS = "session_overlaps"
-    INSTRUMENT_UNKNOWN = "instrument_unknown"
-    NOT_OPEN = "not_open"
-    GATE_CLOSED = "gate_closed"
-    ORDER_NOT_OPEN = "order_not_open"
-    CONTRACT_NOT_PROPOSED = "contract_not_proposed"
-    PARTICIPANT_UNKNOWN = "participant_unknown"
-    CONNECTION_UNKNOWN = "connection_unknown"
-    RESOURCE_NOT_VERIFIED = "resource_not_verified"
-    QUANTITY_ZERO = "quantity_zero"
-    QUANTITY_OFF_LOT = "quantity_off_lot"
-    QUANTITY_ABOVE_MAXIMUM = "quantity_above_maximum"
-    PRICE_OFF_TICK = "price_off_tick"
-    PRICE_OUT_OF_RANGE = "price_out_of_range"
-    EXPIRY_IN_THE_PAST = "expiry_in_the_past"
-    EXPIRY_AFTER_GATE = "expiry_after_gate"
-    CAPABILITY_EXCEEDED = "capability_exceeded"
-    CREDIT_EXCEEDED = "credit_exceeded"
-    ZONE_UNKNOWN = "zone_unknown"
-    LINE_UNKNOWN = "line_unknown"
-    SUSPENDED = "suspended"
-    MINIMUM_ABOVE_QUANTITY = "minimum_above_quantity"
-    PRICE_OUT_OF_COLLAR = "price_out_of_collar"
-    RESTRICTION_NOT_IN_CALL = "restriction_not_in_call"
-    NOTHING_CHANGED = "nothing_changed"
-    AUCTION_UNDERWAY = "auction_underway"
-    NOT_SUSPENDED = "not_suspended"
-    TOO_MANY_ORDERS = "too_many_orders"
-    BASKET_OVERLAPS = "basket_overlaps"
-    BLOCK_UNKNOWN = "block_unknown"
-    RESTRICTION_NOT_IN_BLOCK = "restriction_not_in_block"
-    CAPABILITY_IN_USE = "capability_in_use"
-    STORAGE_EXCEEDED = "storage_exceeded"
-    LISTING_UNKNOWN = "listing_unknown"
-    INVALID_LISTING = "invalid_listing"
-    LISTING_NOT_OPEN = "listing_not_open"
-    CAPACITY_EXCEEDED = "capacity_exceeded"
-    BID_NOT_STANDING = "bid_not_standing"
-    BID_LEADS = "bid_leads"
-    REASON_MISSING = "reason_missing"
-    TOO_MANY_BIDS = "too_many_bids"
-    BELOW_RESERVE = "below_reserve"
-    BELOW_INCREMENT = "below_increment"
-    PARTICIPANT_IN_DEFAULT = "participant_in_default"
-    CONTRACT_NOT_CONCLUDED = "contract_not_concluded"
-    VERSION_OUTDATED = "version_outdated"
-    REVISION_WAITING = "revision_waiting"
-    REVISION_NOT_WAITING = "revision_not_waiting"
-    INTERVALS_DIFFER = "intervals_differ"
-    WINDOW_OVER = "window_over"
-    LINE_EXCEEDED = "line_exceeded"
-    NOT_IN_DEFAULT = "not_in_default"
-    DEFAULT_STILL_OPEN = "default_still_open"
-    REBID_UNFOUNDED = "rebid_unfounded"
-    OUTLET_UNKNOWN = "outlet_unknown"
-    OUTLET_NOT_PROPOSED = "outlet_not_proposed"
-    OUTLET_NOT_CONCLUDED = "outlet_not_concluded"
-    OUTLET_OVERLAPS = "outlet_overlaps"
-    PERIOD_INVALID = "period_invalid"
-    TOO_MANY_CONNECTIONS = "too_many_connections"
-    AUCTION_UNKNOWN = "auction_unknown"
-    PART_UNEXPECTED = "part_unexpected"
-    CLEARING_WRONG = "clearing_wrong"
-    PRODUCT_UNKNOWN = "product_unknown"
-    PRODUCT_KNOWN = "product_known"
-    PRODUCT_OF_A_PURCHASE = "product_of_a_purchase"
-    PRODUCT_ENDED = "product_ended"
-    PRODUCT_VERSION_OLD = "product_version_old"
-    PRODUCT_WITHOUT_MEMBERS = "product_without_members"
-    POWER_ZERO = "power_zero"
-    POWER_ABOVE_ELECTRICAL = "power_above_electrical"
-    SCHEDULE_OFF_GRID = "schedule_off_grid"
-    SCHEDULE_ABOVE_POWER = "schedule_above_power"
-    SCHEDULE_ABOVE_CAPACITY = "schedule_above_capacity"
-    SOURCE_DIFFERS = "source_differs"
-    POWER_ABOVE_RESOURCES = "power_above_resources"
-    PRODUCT_NOT_VERIFIED = "product_not_verified"
-    PRODUCT_OF_OTHERS = "product_of_others"
-    PRODUCT_EXPIRED = "product_expired"
-    QUALITY_NOT_MET = "quality_not_met"
-    PRICE_BELOW_PRODUCT = "price_below_product"
-    QUANTITY_ABOVE_PRODUCT = "quantity_above_product"
-
-
 @value
 class RuleSet:
     """What a market may change, as data. Money in `currency`; the gate closes `gate_lead_min` before delivery.
@@ -218,6 +96,7 @@ class RuleSet:
     credit: CreditRules | None = None
     auction: CallRules | None = None
     quality: QualityRules | None = None
+    negotiation: NegotiationRules | None = None
 
 
 @value

@@ -1,6 +1,6 @@
 """Facts about several deliveries at once: linked baskets and block orders. Key: the market."""
 
-from schemas.market.events import CancelReason
+from schemas.market.reasons import CancelReason
 from schemas.message import event, value
 from schemas.values import Count, EnergyWh, Id, Minutes, PriceNanoPerKwh, Sequence, Side, TimeUs
 

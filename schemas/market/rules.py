@@ -69,3 +69,15 @@ class CreditRules:
     margin_deadline_min: Count
     close_out_price_nano_per_kwh: PriceNanoPerKwh
     default_fund_micro: AmountMicro
+
+
+@value
+class NegotiationRules:
+    """How long each side has to answer, how often an enquirer may counter, and what a lapse or a no costs.
+
+    Without them an answer has the approval deadline, nobody counters and a lapse is free.
+    """
+
+    answer_min: Minutes
+    rounds: Count
+    lapse_fee_micro: Count

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.market.commands import ProposeContract, SubmitOrder
-from schemas.market.events import CancelReason, MarketRefusal, Restriction, RuleSet, SelfTradeMode
+from schemas.market.events import Restriction, RuleSet, SelfTradeMode
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 
 Outcome = tuple[Any, ...]

@@ -3,7 +3,18 @@
 from dataclasses import replace
 
 from schemas.equipment import EnergyCarrier, Equipment
-from schemas.market.commands import RecordCapability
+from schemas.market.commands import AdoptRuleSet, OpenSession, RecordCapability
+from schemas.market.enquiry_commands import (
+    AcceptOffers,
+    CombineOffers,
+    CounterOffers,
+    OfferEnergy,
+    OpenEnquiry,
+    RejectOffers,
+    ReviseOffer,
+    WithdrawOffer,
+)
+from schemas.market.enquiry_events import OfferMade
 from schemas.market.events import OrderTerms
 from schemas.market.listing_commands import OpenListing, PlaceBid, WithdrawBid, WithdrawListing
 from schemas.market.listing_events import (
@@ -13,6 +24,9 @@ from schemas.market.listing_events import (
     ListingTerms,
     WithdrawalReason,
 )
+from schemas.market.mandate_commands import GrantMandate, PauseMandate, RecordForecast, ResumeMandate, RevokeMandate
+from schemas.market.mandate_events import MandateTerms
+from schemas.market.negotiation_commands import RejectContract
 from schemas.market.product_commands import (
     AmendProduct,
     RegisterProduct,
@@ -22,9 +36,10 @@ from schemas.market.product_commands import (
     VerifyProduct,
 )
 from schemas.market.product_events import ProductMember, ProductTerms
+from schemas.market.rules import NegotiationRules
 from schemas.values import ResourceType
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.world import CENT, NOON, OPERATOR, POLICY, QUARTER, sell, submit
+from tests.unit.market.world import CENT, NOON, OPERATOR, POLICY, QUARTER, proposal, rules, sell, submit
 
 _END = NOON + 4 * QUARTER
 _HALF_PAST = NOON - 30 * MINUTE
@@ -78,4 +93,46 @@ def sell_a_product(market: Scenario) -> None:
     submit(market, sell("dan", 1, 40, start=NOON + 3 * QUARTER, terms=OrderTerms(product="roof")))
     market.when(AmendProduct("roof", replace(roof, max_power_w=3_000)), "dan")
     for wish in (SuspendProduct("roof"), ResumeProduct("roof"), RetireProduct("roof")):
+        market.when(wish, "dan")
+
+
+_AFTER = _END + 2 * QUARTER
+
+
+def enquire(market: Scenario) -> None:
+    """Rules with a fee; an enquiry of two sellers that is countered and accepted, one that is refused; a rejection."""
+    charged = rules(gate_lead_min=10, negotiation=NegotiationRules(answer_min=5, rounds=1, lapse_fee_micro=100_000))
+    market.when(AdoptRuleSet(_AFTER, charged), OPERATOR)
+    market.when(OpenSession(_AFTER, 2), OPERATOR)
+    asked = OpenEnquiry("ann", "ann-cp", _AFTER, (2000, 2000), 0, 0, 20 * CENT, _HALF_PAST + 12 * MINUTE, (), False)
+    enquiry = market.when(asked, "ann")[-1].enquiry
+    for party, quantity_wh, cents in (("bob", (1000, 1000), 25), ("cyd", (500, 0), 30), ("dan", (500, 0), 19)):
+        market.when(OfferEnergy(enquiry, party, f"{party}-cp", quantity_wh, cents * CENT), party)
+    offers = {f.seller: f.offer for f in only(market.facts, OfferMade)}
+    market.when(WithdrawOffer(enquiry, offers["dan"]), "dan")
+    for wish in (CombineOffers(enquiry), CounterOffers(enquiry, 24 * CENT), AcceptOffers(enquiry)):
+        market.when(wish, "ann")
+    for party, cents in (("bob", 24), ("bob", 23), ("cyd", 29)):
+        market.when(ReviseOffer(enquiry, offers[party], cents * CENT), party)
+    for wish in (CounterOffers(enquiry, 20 * CENT), AcceptOffers(enquiry), AcceptOffers(enquiry)):
+        market.when(wish, "ann")
+    power = replace(asked, quantity_wh=(), power_w=4000, intervals=1, addressed=("dan",))
+    enquiry = market.when(power, "ann")[-1].enquiry
+    for party in ("bob", "dan"):
+        market.when(OfferEnergy(enquiry, party, f"{party}-cp", (1000,), 19 * CENT), party)
+    market.when(RejectOffers(enquiry), "ann")
+    contract = market.when(proposal(first_start_at=_AFTER), "bob")[-1].contract
+    for party in ("bob", "ann"):
+        market.when(RejectContract(contract), party)
+
+
+def mandate(market: Scenario) -> None:
+    """A household's mandate: forecasts, a budget that binds, a pause, and its end."""
+    terms = MandateTerms(20 * CENT, 30 * CENT, 400_000, _HALF_PAST, agent="agent")
+    granted = market.when(GrantMandate("dan", "dan-cp", terms), "dan")[-1].mandate
+    market.when(GrantMandate("dan", "dan-cp", terms), "dan")
+    market.when(RecordForecast(granted, _AFTER, (-1000, -2000, 500), 1), "agent")
+    market.when(RecordForecast(granted, _AFTER, (-1200, 700), 2), "agent")
+    market.when(RecordForecast(granted, _AFTER, (-1200, 700), 2), "agent")
+    for wish in (PauseMandate(granted), PauseMandate(granted), ResumeMandate(granted), RevokeMandate(granted)):
         market.when(wish, "dan")

@@ -18,12 +18,12 @@ from schemas.market.events import (
     CreditRecorded,
     DeliverySettled,
     GateClosed,
-    MarketRefusal,
     OrderAccepted,
     ParticipantAdmitted,
     RuleSetAdopted,
     SessionOpened,
 )
+from schemas.market.reasons import MarketRefusal
 from tests.unit.given import MINUTE, Scenario
 from tests.unit.market.world import (
     MARKET,

@@ -7,10 +7,8 @@ import pytest
 from domain.market import amending
 from schemas.market.commands import AmendOrder, CancelOrders, SubmitOrder
 from schemas.market.events import (
-    CancelReason,
     ContractConcluded,
     CreditRecorded,
-    MarketRefusal,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
@@ -19,6 +17,7 @@ from schemas.market.events import (
 )
 from schemas.market.package_commands import SubmitBlock
 from schemas.market.package_events import BlocksCancelled
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (

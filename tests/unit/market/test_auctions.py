@@ -28,11 +28,8 @@ from schemas.market.auction_events import (
 )
 from schemas.market.commands import AdoptRuleSet, AmendOrder, CancelOrder
 from schemas.market.events import (
-    CancelReason,
     CommandRefused,
     ContractConcluded,
-    MarketRefusal,
-    NetworkRules,
     OrderAccepted,
     OrderCancelled,
     OrdersCancelled,
@@ -42,6 +39,8 @@ from schemas.market.events import (
     TradeMade,
     TradingHalted,
 )
+from schemas.market.reasons import CancelReason, MarketRefusal
+from schemas.market.rules import NetworkRules
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (
     CENT,

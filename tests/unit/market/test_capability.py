@@ -14,14 +14,8 @@ from schemas.equipment import EnergyCarrier, Equipment, StoredEnergy
 from schemas.market.capability_commands import LowerCapability
 from schemas.market.capability_events import CapabilityLowered, CapabilityRetained
 from schemas.market.commands import CancelOrder, RecordCapability, SettleDelivery
-from schemas.market.events import (
-    CapabilityRecorded,
-    CommandRefused,
-    MarketRefusal,
-    OrderAccepted,
-    SessionOpened,
-    TradeMade,
-)
+from schemas.market.events import CapabilityRecorded, CommandRefused, OrderAccepted, SessionOpened, TradeMade
+from schemas.market.reasons import MarketRefusal
 from schemas.market.rules import TradingRules
 from schemas.site.commands import LowerAllotment, RetainAllotment
 from schemas.site.events import AllotmentReductionRequested

@@ -30,11 +30,11 @@ from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
     CreditRecorded,
-    MarketRefusal,
     OrderAccepted,
     OrderTerms,
     SessionOpened,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.market.rules import ContractRules, Line, NetworkRules, TradingRules
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (

@@ -22,12 +22,10 @@ from schemas.market.credit_events import (
     PositionClosed,
 )
 from schemas.market.events import (
-    CancelReason,
     CommandRefused,
     ContractConcluded,
     ContractLapsed,
     CreditRecorded,
-    MarketRefusal,
     OrderAccepted,
     OrderCancelled,
     OrdersCancelled,
@@ -44,6 +42,7 @@ from schemas.market.listing_events import (
 )
 from schemas.market.package_commands import SubmitBlock
 from schemas.market.package_events import BlocksCancelled
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import CreditRules
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only

@@ -21,9 +21,10 @@ from schemas.market.commands import (
     RecordCredit,
     SettleDelivery,
 )
-from schemas.market.events import CancelReason, CommandRefused, OrderCancelled, Restriction, SelfTradeMode
+from schemas.market.events import CommandRefused, OrderCancelled, Restriction, SelfTradeMode
+from schemas.market.reasons import CancelReason
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.stream_days import offer_and_bid, sell_a_product
+from tests.unit.market.stream_days import enquire, mandate, offer_and_bid, sell_a_product
 from tests.unit.market.world import (
     EURO_MICRO,
     MARKET,
@@ -40,7 +41,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "e6e6724653942fb652869cb615d948e4"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "848cf6e14b822517f1a772f761ec43ce"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
@@ -151,6 +152,8 @@ def day(kind: type[Scenario] = Scenario) -> Scenario:
         sell_a_product,
         negotiate,
         offer_and_bid,
+        enquire,
+        mandate,
         close,
     ):
         part(market)
@@ -181,7 +184,9 @@ def test_the_golden_day() -> None:
 def test_the_day_knows_most_of_what_can_happen() -> None:
     facts = day().facts
     assert len({type(f) for f in facts}) >= 15
-    assert {f.reason for f in only(facts, OrderCancelled)} == set(list(CancelReason)[:6]) - {CancelReason.MATCH_LIMIT}
+    mandates = {CancelReason.AMENDED, CancelReason.MANDATE_ENDED}
+    books = set(list(CancelReason)[:6]) - {CancelReason.MATCH_LIMIT}
+    assert {f.reason for f in only(facts, OrderCancelled)} == books | mandates
     assert len({f.reason for f in only(facts, CommandRefused)}) >= 20
 
 

@@ -6,12 +6,12 @@ from schemas.market.commands import CancelOrder, SettleDelivery
 from schemas.market.events import (
     CapabilityRecorded,
     CreditRecorded,
-    MarketRefusal,
     OrderAccepted,
     Restriction,
     RuleSetAdopted,
     SessionOpened,
 )
+from schemas.market.reasons import MarketRefusal
 from tests.unit.given import Scenario
 from tests.unit.market.world import (
     CENT,

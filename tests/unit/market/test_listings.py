@@ -14,7 +14,6 @@ from schemas.market.events import (
     ContractLapsed,
     ContractProposed,
     CreditRecorded,
-    MarketRefusal,
     OrderAccepted,
 )
 from schemas.market.listing_commands import OpenListing, PlaceBid, WithdrawBid, WithdrawListing
@@ -32,6 +31,7 @@ from schemas.market.listing_events import (
     ListingTerms,
     WithdrawalReason,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import INT64_MAX, DeliveryMode
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (

@@ -14,11 +14,11 @@ from schemas.market.events import (
     ContractLapsed,
     ContractProposed,
     CreditRecorded,
-    MarketRefusal,
     OrderAccepted,
     RuleSetAdopted,
     SessionOpened,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import DeliveryMode
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (

@@ -12,13 +12,13 @@ from schemas.market.events import (
     CommandRefused,
     CreditRecorded,
     GateClosed,
-    MarketRefusal,
     OrderAccepted,
     ParticipantAdmitted,
     Restriction,
     RuleSetAdopted,
     SessionOpened,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import INT64_MAX, Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import CENT, GATE, MARKET, NOON, NOW, OPERATOR, QUARTER, RULES, open_market, sell, submit

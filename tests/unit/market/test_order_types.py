@@ -4,9 +4,7 @@ import pytest
 
 from schemas.market.commands import OpenSession, SettleDelivery
 from schemas.market.events import (
-    CancelReason,
     ContractConcluded,
-    MarketRefusal,
     OrderAccepted,
     OrderCancelled,
     OrderReduced,
@@ -14,6 +12,7 @@ from schemas.market.events import (
     Restriction,
     SelfTradeMode,
 )
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import TradingRules
 from tests.unit.given import Scenario, only
 from tests.unit.market.world import (

@@ -10,16 +10,15 @@ from domain.market import matching
 from schemas.envelope import Command, CommandMeta
 from schemas.market.commands import CancelOrder
 from schemas.market.events import (
-    CancelReason,
     CommandRefused,
     ContractConcluded,
-    MarketRefusal,
     OrderAccepted,
     OrderCancelled,
     Restriction,
     SelfTradeMode,
     TradeMade,
 )
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import DeliveryMode, Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.envelope import Command, CommandMeta
 from schemas.market.commands import SettleDelivery
-from schemas.market.events import CapabilityRecorded, CommandRefused, MarketRefusal
+from schemas.market.events import CapabilityRecorded, CommandRefused
 from schemas.market.outlet_commands import (
     ApproveOutlet,
     NominateOutlet,
@@ -25,6 +25,7 @@ from schemas.market.outlet_events import (
     OutletNominated,
     OutletProposed,
 )
+from schemas.market.reasons import MarketRefusal
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario
 from tests.unit.market.world import CENT, MARKET, NOON, NOW, POLICY, QUARTER, joined, open_market

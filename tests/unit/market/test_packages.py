@@ -7,10 +7,8 @@ import pytest
 
 from domain.market import baskets
 from schemas.market.events import (
-    CancelReason,
     CommandRefused,
     ContractConcluded,
-    MarketRefusal,
     OrderAccepted,
     OrderCancelled,
     Restriction,
@@ -25,6 +23,7 @@ from schemas.market.package_events import (
     BlocksCancelled,
     BlockTradeMade,
 )
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (

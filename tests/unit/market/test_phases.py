@@ -15,12 +15,10 @@ from schemas.market.commands import (
     SuspendTrading,
 )
 from schemas.market.events import (
-    CancelReason,
     CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
     LineCapacityPublished,
-    MarketRefusal,
     OrderAccepted,
     OrderCancelled,
     Phase,
@@ -31,6 +29,7 @@ from schemas.market.events import (
 )
 from schemas.market.package_commands import SubmitBasket
 from schemas.market.package_events import BasketKilled, BasketOrder
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import Line, NetworkRules, TradingRules
 from schemas.values import DeliveryMode, Side
 from tests.unit.given import MINUTE, Scenario, only

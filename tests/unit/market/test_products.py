@@ -11,10 +11,8 @@ from projections.market.products import PRODUCT_VERSIONS, PRODUCTS
 from schemas.equipment import ElectricalRating, EnergyCarrier, Phases
 from schemas.market.commands import AmendOrder
 from schemas.market.events import (
-    CancelReason,
     CapabilityRecorded,
     CommandRefused,
-    MarketRefusal,
     OrderAccepted,
     OrdersCancelled,
     OrderTerms,
@@ -40,6 +38,7 @@ from schemas.market.product_events import (
     ProductVerified,
 )
 from schemas.market.quality import QualityRules
+from schemas.market.reasons import CancelReason, MarketRefusal
 from tests.unit.given import Scenario, only
 from tests.unit.market.offered import NAMES_IT, ROOF, SOLAR, registered, roofed, terms, tradable
 from tests.unit.market.test_capability import HOURS

@@ -8,17 +8,16 @@ from domain.market import decider, gates
 from schemas.envelope import Command, CommandMeta, Moment
 from schemas.market.commands import ApproveContract, CancelOrder, SettleDelivery
 from schemas.market.events import (
-    CancelReason,
     ContractConcluded,
     ContractLapsed,
     DeliverySettled,
     GateClosed,
-    MarketRefusal,
     OrderAccepted,
     OrderCancelled,
     OrdersCancelled,
     TradeMade,
 )
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (

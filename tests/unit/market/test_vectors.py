@@ -8,16 +8,15 @@ import pytest
 from domain.market.exposure import PICO_PER_MICRO
 from schemas.market.commands import CancelOrder
 from schemas.market.events import (
-    CancelReason,
     CommandRefused,
     ContractConcluded,
-    MarketRefusal,
     OrderAccepted,
     OrderCancelled,
     Restriction,
     SelfTradeMode,
     TradeMade,
 )
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 from tests.unit.given import Scenario, only
 from tests.unit.market.world import CENT, NOON, QUARTER, buy, joined, open_market, order, sell, shown, submit

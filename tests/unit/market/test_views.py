@@ -97,6 +97,8 @@ def test_orders_end_as_the_facts_say(market: Scenario) -> None:
         "expired",
         "gate_closed",
         "product_amended",
+        "amended",
+        "mandate_ended",
     }
 
 
@@ -114,6 +116,7 @@ def test_proposals_and_what_became_of_them(market: Scenario) -> None:
         ("ann", "concluded"): [2000, 3000],
         ("bob", "lapsed"): [500, 500, 500],
         ("dan", "lapsed"): [2000, 4000],
+        ("ann", "rejected"): [2000, 3000],
     }
 
 
@@ -121,6 +124,7 @@ def test_rules_participants_and_allotments(market: Scenario) -> None:
     assert [(r["version"], r["gate_lead_min"], r["self_trade"]) for r in table(MARKET_RULES, market)] == [
         (1, 5, "cancel_newest"),
         (2, 10, "cancel_oldest"),
+        (3, 10, "cancel_newest"),
     ]
     assert set(MARKET_RULES.columns) == {"market", "version", "effective_from"} | {
         field.name for field in fields(only(market.facts, RuleSetAdopted)[0].rules)
