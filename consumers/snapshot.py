@@ -118,7 +118,7 @@ def shape(family: str) -> str:
 
 
 def _classes(family: str) -> set[type]:
-    modules = ["consumers.memory", "schemas.values", "schemas.envelope"]
+    modules = ["consumers.memory", "schemas.values", "schemas.equipment", "schemas.envelope"]
     for package in (f"domain.{family}", f"schemas.{family}", "schemas.log"):
         modules.append(package)
         path = importlib.import_module(package).__path__

@@ -55,7 +55,7 @@ class Allotment:
     """Steps in order of time, the first from 0 on; `slots` are the market's own."""
 
     steps: tuple[Step, ...]
-    slots: Mapping[int, Slot] = field(compare=False, repr=False)
+    slots: dict[int, Slot] = field(compare=False, repr=False)
 
     def injection_w(self, start_at: int) -> int:
         """What may be injected in the settlement interval that starts then."""

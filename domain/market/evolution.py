@@ -1,7 +1,6 @@
 """Orders and books after a fact. Nothing is judged here, and every fact that was ever recorded is understood."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from heapq import heappush
 from typing import Final, assert_never
 
@@ -180,13 +179,21 @@ def _amended(state: Market, fact: OrderAmended) -> None:
             exposure = bought_pico_per_wh(price, rules.credit)
         else:
             exposure = sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
-        order = state.orders[fact.order] = replace(
-            order,
-            sequence=fact.sequence,
-            limit_price_nano_per_kwh=price,
-            key=price if order.buys else -price,
-            rest_wh=fact.rest_wh,
-            exposure_pico_per_wh=exposure,
+        order = state.orders[fact.order] = Order(
+            order.order,
+            fact.sequence,
+            order.party,
+            order.connection,
+            order.zone,
+            order.instrument,
+            order.buys,
+            price,
+            price if order.buys else -price,
+            fact.rest_wh,
+            order.expires_at,
+            exposure,
+            order.aon,
+            order.terms,
         )
         state.sequence = fact.sequence
         instrument.book.add(order)

@@ -43,7 +43,7 @@ def refuse_network(rules: RuleSet) -> Refusal | None:
     return None
 
 
-def paths_of(rules: RuleSet) -> Mapping[tuple[str, str], Path]:
+def paths_of(rules: RuleSet) -> dict[tuple[str, str], Path]:
     """The way from each zone to each other one that it is connected to; of a zone to itself there is none."""
     lines: tuple[Line, ...] = rules.network.lines if rules.network else ()
     ways: dict[str, list[tuple[str, str, int]]] = {zone: [] for zone in zones_of(rules)}

@@ -1,6 +1,5 @@
 """What is kept of one market. Everything here comes from facts, and the deliveries that are settled are gone."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from heapq import heappush
 from typing import Any, Final
@@ -62,7 +61,7 @@ class Instrument:
     opens_at: int
     gate_at: int
     slots: tuple[Slot, ...]
-    paths: Mapping[tuple[str, str], Path] | None
+    paths: dict[tuple[str, str], Path] | None
     phase: Phase = Phase.CONTINUOUS
     closed: bool = False
     settled: bool = False

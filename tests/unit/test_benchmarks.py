@@ -28,7 +28,7 @@ MARKET = Partition("market", 0)
 CODEC = load_codec()
 NAMES = {
     "kernel", "message_class", "bid_to_trade", "stages", "latency", "rebuild", "restore", "project_readings", "owners",
-    "idle", "quix", "auction", "blocks",
+    "idle", "quix", "auction", "blocks", "gate",
 }  # fmt: skip
 
 
