@@ -95,7 +95,7 @@ class Session:
     duration_min: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Connection:
     """Whose the connection is and what it may sell; without `verified` resources nothing.
 
