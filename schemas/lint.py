@@ -56,6 +56,7 @@ COUNTS: Final = frozenset(
         "resting",
         "parties",
         "orders",
+        "layering_orders",
         "contracts",
         "invoices",
         "credit_notes",

@@ -120,7 +120,7 @@ _PACKED: Final = ("instruments", "orders", "timers")
 
 @dataclass(slots=True)
 class Market:
-    """State of one market. `orders` holds every open order."""
+    """State of one market. `orders` holds every open order; (`partition`, `reached_seq`) is its last fact's place."""
 
     market: str
     suspended: bool = False
@@ -141,6 +141,10 @@ class Market:
     timers: list[Timer] = field(default_factory=list)
     listings: Listings = field(default_factory=Listings)
     agreements: Agreements = field(default_factory=Agreements)
+    partition: int = 0
+    reached_seq: int = 0
+    acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)
+    suspicions: dict[Key, set[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""

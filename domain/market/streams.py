@@ -17,9 +17,11 @@ from domain.market import (
     contracts,
     evolution,
     gates,
+    information,
     listings,
     negotiation,
     phases,
+    surveillance,
 )
 from domain.market.state import Market
 from domain.market.timers import Timed
@@ -50,6 +52,8 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(negotiation.OUTCOMES, negotiation.decide, negotiation.FACTS, negotiation.apply, negotiation.TIMED),
     Stream(listings.OUTCOMES, listings.decide, listings.FACTS, listings.apply, listings.TIMED),
     Stream(contracts.OUTCOMES, contracts.decide, contracts.FACTS, contracts.apply, contracts.TIMED),
+    Stream(information.OUTCOMES, information.decide, information.FACTS, information.apply, {}),
+    Stream(surveillance.OUTCOMES, surveillance.decide, surveillance.FACTS, surveillance.apply, {}),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

@@ -34,7 +34,7 @@ ORDER_CHANGES = View(
     name="order_changes",
     mode=Mode.HISTORY,
     columns={**_AMENDED_COLUMNS, "reason": "text"},
-    indexes=("order",),
+    indexes=('"order"',),
     on={OrderAmended: copied(*_AMENDED_COLUMNS, reason="amended"), OrderReduced: _reduced},
 )
 """What became of an order that changed while it rested; in a reduced one sequence, limit and expiry stay."""

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from schemas.equipment import Equipment, StoredEnergy
+from schemas.market.surveillance_events import SurveillanceRules
 from schemas.message import event, value
 from schemas.values import (
     AmountMicro,
@@ -161,6 +162,10 @@ class MarketRefusal(StrEnum):
     OUTLET_OVERLAPS = "outlet_overlaps"
     PERIOD_INVALID = "period_invalid"
     TOO_MANY_CONNECTIONS = "too_many_connections"
+    NOT_FORWARD = "not_forward"
+    POSITION_UNKNOWN = "position_unknown"
+    SURVEILLANCE_OFF = "surveillance_off"
+    ALREADY_REPORTED = "already_reported"
 
 
 @value
@@ -258,6 +263,7 @@ class RuleSet:
     network: NetworkRules | None = None
     contracts: ContractRules | None = None
     credit: CreditRules | None = None
+    surveillance: SurveillanceRules | None = None
 
 
 @value

@@ -40,7 +40,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "1358e1cd9cc89ae24fb6927140187d16"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "dc44e701c9a6d0015054a64c25a5081f"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
