@@ -8,17 +8,23 @@ import pytest_asyncio
 
 from consumers.ports import Partition
 from consumers.project import NewRow, Reached
+from domain.market.calc_surveillance import CALCULATION
+from domain.market.surveillance import ACTOR
 from domain.rounding import half_up
 from infra.postgres.views import PostgresViews
+from projections.market.surveillance import INPUTS, parameters
 from projections.market.views import QUESTIONS, SQL_VIEWS, VIEWS
+from schemas.envelope import Moment
 from schemas.market.commands import AmendOrder, SuspendTrading
-from schemas.market.events import CommandRefused, GateClosed, OrderAccepted, Restriction, TradeMade
+from schemas.market.events import CommandRefused, GateClosed, OrderAccepted, Restriction, SelfTradeMode, TradeMade
 from schemas.market.information_commands import AcknowledgeNotifications
 from schemas.market.package_commands import SubmitBlock
+from schemas.market.surveillance_events import SuspicionKind
 from schemas.values import Side
 from tests.unit.given import Scenario, only
 from tests.unit.market.test_golden_day import EVENING, day, prepare, trade
-from tests.unit.market.world import CENT, MARKET, NOON, OPERATOR, buy, open_market, sell, submit
+from tests.unit.market.test_surveillance import watched
+from tests.unit.market.world import CENT, MARKET, NOON, OPERATOR, QUARTER, buy, open_market, sell, submit
 from tests.unit.written import recorded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -250,3 +256,31 @@ async def test_what_was_acknowledged_is_not_told_again(slates: PostgresViews) ->
     submit(market, buy("ann", 1, 12))
     await told.up_to(market)
     assert [row["kind"] for row in await told.ask("my_unread", party="bob")] == ["traded", "contract_concluded"]
+
+
+async def test_surveillance_finds_on_the_slates_what_is_in_the_facts(slates: PostgresViews) -> None:
+    """The questions of the calculation, asked as of the gate: what comes later is not in them."""
+    market = watched("ann", "bob", self_trade=SelfTradeMode.OFF, withheld_wh=10_000, fair_price_nano_per_kwh=0)
+    submit(market, sell("bob", 2, 10))
+    submit(market, buy("bob", 2, 10))
+    submit(market, sell("ann", 1, 10, start=NOON + QUARTER))
+    gate = len(market.facts)
+    market.later(NOON)
+    told = await Told(slates).begin()
+    await told.up_to(market)
+    closed = next(seq for seq, fact in enumerate(market.facts) if isinstance(fact, GateClosed))
+    assert closed == gate
+    # In this test a fact's tick is its place.
+    fact = recorded("market", MARKET, market.facts[closed], closed, Moment(closed, market.moments[closed].at))
+    asked = parameters(fact)
+    inputs = {name: await slates(question.sql, asked) for name, question in INPUTS.items()}
+    wash, withheld_ann, withheld_bob = CALCULATION.compute(fact, inputs)
+    assert (wash.kind, wash.parties) == (SuspicionKind.WASH_TRADE, ("bob",))
+    assert set(wash.orders) == {order.order for order in only(market.facts, OrderAccepted) if order.party == "bob"}
+    assert {withheld_ann.parties, withheld_bob.parties} == {("ann",), ("bob",)}
+    assert len(inputs["orders"]) == 4
+    market.when(wash, ACTOR)
+    await told.up_to(market)
+    (row,) = await slates(ASKED["alerts"].sql, {})
+    assert (row["kind"], row["parties"], row["delivery_utc"]) == ("wash_trade", "bob", "2026-01-01 12:00")
+    assert row["orders"] == ", ".join(wash.orders)
