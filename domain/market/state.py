@@ -141,8 +141,8 @@ class Market:
     timers: list[Timer] = field(default_factory=list)
     listings: Listings = field(default_factory=Listings)
     agreements: Agreements = field(default_factory=Agreements)
-    partition: int = 0
-    reached_seq: int = 0
+    partition: int = field(default=0, compare=False, repr=False)
+    reached_seq: int = field(default=0, compare=False, repr=False)
     acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)
     suspicions: dict[Key, set[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
 

@@ -16,7 +16,15 @@ from projections.market.surveillance import INPUTS, parameters
 from projections.market.views import QUESTIONS, SQL_VIEWS, VIEWS
 from schemas.envelope import Moment
 from schemas.market.commands import AmendOrder, SuspendTrading
-from schemas.market.events import CommandRefused, GateClosed, OrderAccepted, Restriction, SelfTradeMode, TradeMade
+from schemas.market.events import (
+    CommandRefused,
+    GateClosed,
+    OrderAccepted,
+    OrderReduced,
+    Restriction,
+    SelfTradeMode,
+    TradeMade,
+)
 from schemas.market.information_commands import AcknowledgeNotifications
 from schemas.market.package_commands import SubmitBlock
 from schemas.market.surveillance_events import SuspicionKind
@@ -104,8 +112,8 @@ def what(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def busy_day() -> Scenario:
-    """The golden day, before whose gates some more happens that concerns what is public."""
-    market = open_market("ann", "bob", "cyd", "dan")
+    """Amendments, a block, all-or-none beside others at one price, suspensions; then the gate of noon."""
+    market = open_market("ann", "bob", "cyd", "dan", self_trade=SelfTradeMode.DECREMENT)
     submit(market, sell("bob", 4, 12))
     submit(market, sell("cyd", 5, 10))
     first = only(market.facts, OrderAccepted)[0].order
@@ -113,6 +121,10 @@ def busy_day() -> Scenario:
     submit(market, buy("ann", 7, 11.5))
     market.when(SubmitBlock("dan", "dan-cp", Side.SELL, NOON, 2, 15, 1000, 9 * CENT, AON, None), "dan")
     submit(market, sell("dan", 3, 14, restriction=AON))
+    submit(market, sell("cyd", 2, 14))
+    submit(market, sell("cyd", 2, 14, start=NOON + QUARTER))
+    submit(market, buy("cyd", 1, 14, start=NOON + QUARTER))
+    assert only(market.facts, OrderReduced)
     market.when(SuspendTrading(NOON, 15), OPERATOR)
     market.when(SuspendTrading(None, None), OPERATOR)
     market.later(NOON)
@@ -123,18 +135,25 @@ def busy_day() -> Scenario:
 async def test_changes_add_up_to_the_slates_after_every_step(slates: PostgresViews, market: Scenario) -> None:
     told = await Told(slates).begin()
     readers = [Reader(name) for name in KEYS]
-    for end in [*range(3, len(market.facts), 5), len(market.facts)]:
+    for end in [*range(1, len(market.facts), 2), len(market.facts)]:
         await told.up_to(market, end)
         for reader in readers:
             await reader.read(told)
             assert await reader.agrees(told), f"{reader.name} after fact {end}"
+        known = {place: row["open_wh"] for place, row in readers[0].known.items() if row["open_wh"]}
+        assert known == await open_levels(told), f"after fact {end}"
     assert all(reader.known for reader in readers if reader.name in ("depth_changes", "trade_changes", "price_changes"))
-    now = {place: row for place, row in readers[0].known.items() if row["open_wh"]}
-    expected: dict[tuple[Any, ...], int] = {}
-    for order in market.state.orders.values():
-        place = (*order.instrument, "buy" if order.buys else "sell", order.limit_price_nano_per_kwh, order.aon)
-        expected[place] = expected.get(place, 0) + order.rest_wh
-    assert {place: row["open_wh"] for place, row in now.items()} == expected
+
+
+async def open_levels(told: Told) -> dict[tuple[Any, ...], int]:
+    """The book as the slate of orders has it, asked at once."""
+    sql = """
+        SELECT delivery_start_at, interval_min, side, limit_price_nano_per_kwh AS price, restriction = 'aon' AS aon,
+            sum(rest_wh)::bigint AS open_wh
+        FROM orders WHERE state = 'open' GROUP BY 1, 2, 3, 4, 5
+    """
+    rows = await told.store(sql, {})
+    return {(r["delivery_start_at"], r["interval_min"], r["side"], r["price"], r["aon"]): r["open_wh"] for r in rows}
 
 
 async def test_nothing_new_is_said_twice(slates: PostgresViews) -> None:

@@ -37,7 +37,9 @@ def test_up_to_the_last_fact_and_then_further(market: Scenario) -> None:
     # The acknowledgement is a fact, too.
     assert market.when(AcknowledgeNotifications("bob", 0, end + 1), "bob")[0].seq == end + 1
     assert market.state.acknowledged == {"bob": (0, end + 1)}
-    assert rebuilt(market) == market.state
+    again = rebuilt(market)
+    assert again == market.state
+    assert (again.partition, again.reached_seq) == (0, last(market))
 
 
 def test_market_unknown() -> None:

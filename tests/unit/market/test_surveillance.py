@@ -149,6 +149,18 @@ def test_large_orders_that_are_taken_back_without_a_trade_are_no_layers() -> Non
     assert found(market) == []
 
 
+def test_who_traded_on_the_same_side_has_no_layers() -> None:
+    market = watched("ann", "bob", "cyd")
+    submit(market, buy("bob", 1, 10))
+    for cents in (9, 8):
+        submit(market, buy("ann", 6, cents))
+    submit(market, buy("ann", 1, 11))
+    submit(market, sell("cyd", 1, 11))
+    for order in orders(market, "ann")[:2]:
+        market.when(CancelOrder(order), "ann")
+    assert found(market) == []
+
+
 def dear_day(offered_kwh: float, offered_cents: float, price: float = 30) -> Scenario:
     """Each connection can inject 100 kWh; ann and bob trade 95 of bob's."""
     market = watched("ann", "bob", "cyd", withheld_wh=10_000)
