@@ -8,8 +8,10 @@ from rich.tree import Tree
 from consumers.lookup import Entry
 from consumers.why import Wish
 from gateways.figures import described, utc
+from projections.market.sentences import CURRENCY, refusal_said
 from schemas.catalog import is_runtime_record
 from schemas.log.events import CommandRepeated, CommandSetAside
+from schemas.market.events import CommandRefused as MarketRefused
 
 _REFUSED: Final = "CommandRefused"
 
@@ -74,4 +76,7 @@ def _record(entry: Entry) -> str:
 def _said(body: object) -> str:
     if isinstance(body, CommandRepeated):
         return "answered before" + (f", by seq {body.first_seq}" if body.first_seq else "")
+    if isinstance(body, MarketRefused):
+        sentence = refusal_said(body.command, body.reason, body.limit, body.found)
+        return f"{described(body)} {sentence.replace(CURRENCY, 'units')}"
     return described(body)

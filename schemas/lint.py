@@ -59,6 +59,7 @@ COUNTS: Final = frozenset(
         "at_cut",
         "parties",
         "orders",
+        "layering_orders",
         "contracts",
         "invoices",
         "credit_notes",

@@ -86,6 +86,7 @@ def evolve(state: Market, fact: Recorded[Any]) -> Market:
     """The market after a fact: orders and books in `evolution`, the rest in the fact's stream."""
     body = fact.body
     kind = type(body)
+    state.partition, state.reached_seq = fact.partition, fact.meta.seq
     if kind in _BOOK:
         over = evolution.apply(state, body, fact.meta.tick.at)
         if state.standing.calls:

@@ -152,7 +152,7 @@ def _refuse_of_offer(
     if (refusal := refuse_price(enquiry.rules, price)) is not None:
         return refusal
     if price >= before:
-        return Refusal(MarketRefusal.NOTHING_CHANGED, before, price)
+        return Refusal(MarketRefusal.NOTHING_CHANGED)
     more = sold_pico_per_wh(price, enquiry.rules.assumed_price_nano_per_kwh) - offer.sold_pico_per_wh
     return refuse_credit(state, actor, sum(offer.quantity_wh) * more)
 
@@ -186,4 +186,4 @@ def _refuse_counter(enquiry: Enquiry, wish: CounterOffers) -> Refusal | None:
     if (refusal := refuse_price(rules, price)) is not None:
         return refusal
     dearest = max(offer.price_nano_per_kwh for offer in enquiry.offers.values())
-    return Refusal(MarketRefusal.NOTHING_CHANGED, dearest, price) if price >= dearest else None
+    return Refusal(MarketRefusal.NOTHING_CHANGED) if price >= dearest else None

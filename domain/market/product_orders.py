@@ -42,7 +42,7 @@ def _standing(product: Product, offer: Offer) -> Refusal | None:
     if product.retired or product.suspended_by is not None:
         return Refusal(MarketRefusal.PRODUCT_ENDED)
     if not product.verified:
-        return Refusal(MarketRefusal.PRODUCT_NOT_VERIFIED, product.version)
+        return Refusal(MarketRefusal.PRODUCT_NOT_VERIFIED, 0, product.version)
     if all(member.connection != offer.connection for member in terms.members):
         return Refusal(MarketRefusal.PRODUCT_OF_OTHERS)
     if offer.until_at > terms.bids_until_at:

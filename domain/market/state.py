@@ -129,7 +129,7 @@ _PACKED: Final = ("instruments", "orders", "timers")
 
 @dataclass(slots=True)
 class Market:
-    """State of one market. `orders` holds every open order."""
+    """State of one market. `orders` holds every open order; (`partition`, `reached_seq`) is its last fact's place."""
 
     market: str
     suspended: bool = False
@@ -155,6 +155,10 @@ class Market:
     outlets: Outlets = field(default_factory=Outlets)
     enquiries: Enquiries = field(default_factory=Enquiries)
     mandates: Mandates = field(default_factory=Mandates)
+    partition: int = field(default=0, compare=False, repr=False)
+    reached_seq: int = field(default=0, compare=False, repr=False)
+    acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)
+    suspicions: dict[Key, set[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
 
     def __getstate__(self) -> tuple[Any, ...]:
         """What there are hundred thousands of is written down as columns, and named by its place there."""

@@ -19,12 +19,14 @@ from domain.market import (
     credit,
     enquiries,
     gates,
+    information,
     listings,
     mandates,
     negotiation,
     outlets,
     phases,
     products,
+    surveillance,
 )
 from domain.market.state import Market
 from domain.market.timers import Timed
@@ -61,6 +63,8 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(outlets.OUTCOMES, outlets.decide, outlets.FACTS, outlets.apply, outlets.TIMED),
     Stream(enquiries.OUTCOMES, enquiries.decide, enquiries.FACTS, enquiries.apply, enquiries.TIMED),
     Stream(mandates.OUTCOMES, mandates.decide, mandates.FACTS, mandates.apply, {}),
+    Stream(information.OUTCOMES, information.decide, information.FACTS, information.apply, {}),
+    Stream(surveillance.OUTCOMES, surveillance.decide, surveillance.FACTS, surveillance.apply, {}),
 )
 
 DECIDES: Final[dict[type, Decide]] = {wish: stream.decide for stream in STREAMS for wish in stream.outcomes}

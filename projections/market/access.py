@@ -5,6 +5,7 @@ from dataclasses import asdict
 from json import dumps
 from typing import Any
 
+from projections.market.sentences import refusal_said
 from projections.view import Mode, Row, View, copied, fields_of
 from schemas.envelope import Recorded
 from schemas.market.events import (
@@ -36,6 +37,7 @@ def _refused(fact: Recorded[CommandRefused]) -> Iterable[Row]:
         **fields_of(refused, "command", "subject", "party", "reason"),
         "limit_value": refused.limit,
         "found_value": refused.found,
+        "said": refusal_said(refused.command, refused.reason, refused.limit, refused.found),
     }
 
 
@@ -58,7 +60,7 @@ _RULES_COLUMNS = {
     "approval_deadline_min": "bigint",
 }
 
-_PARTS = ("trading", "network", "contracts", "credit", "auction", "quality", "negotiation")
+_PARTS = ("trading", "network", "contracts", "credit", "auction", "quality", "negotiation", "surveillance")
 """Rules that come together, each part as JSON."""
 
 MARKET_RULES = View(
@@ -136,11 +138,12 @@ MARKET_REFUSALS = View(
         "reason": "text",
         "limit_value": "bigint",
         "found_value": "bigint",
+        "said": "text",
     },
     indexes=("party",),
     on={CommandRefused: _refused},
 )
-"""What was refused, with the rule's number and the one found (`limit` is a word of SQL)."""
+"""What was refused, with the rule's number and the one found (`limit` is a word of SQL), and a sentence."""
 
 ACCESS_VIEWS = (
     MARKET_RULES,

@@ -7,10 +7,15 @@ from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
 from projections.market.credit import CREDIT_QUESTIONS, CREDIT_VIEWS
 from projections.market.enquiries import ENQUIRY_QUESTIONS, ENQUIRY_VIEWS
+from projections.market.information import INFORMATION_QUESTIONS, INFORMATION_SQL_VIEWS
 from projections.market.listings import LISTING_QUESTIONS, LISTING_VIEWS
 from projections.market.mandates import MANDATE_QUESTIONS, MANDATE_VIEWS
+from projections.market.notices import NOTICE_QUESTIONS, NOTICE_VIEWS, NOTIFICATIONS
+from projections.market.order_events import ORDER_EVENTS
 from projections.market.outlets import OUTLET_QUESTIONS, OUTLET_VIEWS
 from projections.market.products import PRODUCT_QUESTIONS, PRODUCT_VIEWS
+from projections.market.sentences import CURRENCY
+from projections.market.surveillance import SURVEILLANCE_QUESTIONS, SURVEILLANCE_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
 
@@ -27,6 +32,9 @@ VIEWS: tuple[View, ...] = (
     *AUCTION_VIEWS,
     *ENQUIRY_VIEWS,
     *MANDATE_VIEWS,
+    ORDER_EVENTS,
+    *NOTICE_VIEWS,
+    *SURVEILLANCE_VIEWS,
 )
 
 DEPTH = SqlView(
@@ -62,9 +70,16 @@ GROUP BY market, party, connection, delivery_start_at, interval_min
 )
 """What was bought and sold per party, connection and delivery interval, from books and negotiations."""
 
-SQL_VIEWS: tuple[SqlView, ...] = (DEPTH, NEWEST_CONTRACTS, POSITIONS)
+SQL_VIEWS: tuple[SqlView, ...] = (DEPTH, NEWEST_CONTRACTS, POSITIONS, *INFORMATION_SQL_VIEWS, NOTIFICATIONS)
 
 _UTC = "to_char(to_timestamp({0} / 1000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')"
+
+_REFUSED = f"""
+SELECT m.market, {_UTC.format("m.at")} AS refused_utc, m.party, m.command, m.reason, m.limit_value, m.found_value,
+    replace(m.said, '{CURRENCY}', coalesce(r.currency, 'units')) AS said, m.subject
+FROM market_refusals m
+LEFT JOIN market_rules r ON r.market = m.market AND r.version = 1
+"""
 
 QUESTIONS: tuple[Question, ...] = (
     Question(
@@ -126,10 +141,18 @@ ORDER BY market, party, connection, delivery_start_at
     Question(
         "market_refusals",
         f"""
-SELECT market, {_UTC.format("at")} AS refused_utc, party, command, reason, limit_value, found_value, subject
-FROM market_refusals
-ORDER BY market, partition, seq, "row"
+{_REFUSED}
+ORDER BY m.market, m.partition, m.seq, m."row"
 """,
+    ),
+    Question(
+        "my_refusals",
+        f"""
+{_REFUSED}
+WHERE m.party = %(party)s
+ORDER BY m.market, m.partition, m.seq, m."row"
+""",
+        ("party",),
     ),
     *CAPABILITY_QUESTIONS,
     *PRODUCT_QUESTIONS,
@@ -139,4 +162,7 @@ ORDER BY market, partition, seq, "row"
     *OUTLET_QUESTIONS,
     *ENQUIRY_QUESTIONS,
     *MANDATE_QUESTIONS,
+    *INFORMATION_QUESTIONS,
+    *NOTICE_QUESTIONS,
+    *SURVEILLANCE_QUESTIONS,
 )

@@ -7,6 +7,7 @@ from schemas.market.auction_events import CallRules
 from schemas.market.quality import QualityRules
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import ContractRules, CreditRules, NegotiationRules, NetworkRules, TradingRules
+from schemas.market.surveillance_events import SurveillanceRules
 from schemas.message import event, value
 from schemas.values import (
     AmountMicro,
@@ -97,6 +98,7 @@ class RuleSet:
     auction: CallRules | None = None
     quality: QualityRules | None = None
     negotiation: NegotiationRules | None = None
+    surveillance: SurveillanceRules | None = None
 
 
 @value

@@ -142,3 +142,7 @@ class MarketRefusal(StrEnum):
     OUTSIDE_MANDATE = "outside_mandate"
     FORECAST_OUTDATED = "forecast_outdated"
     BUDGET_EXCEEDED = "budget_exceeded"
+    NOT_FORWARD = "not_forward"
+    POSITION_UNKNOWN = "position_unknown"
+    SURVEILLANCE_OFF = "surveillance_off"
+    ALREADY_REPORTED = "already_reported"

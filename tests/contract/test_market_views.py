@@ -26,8 +26,20 @@ from tests.unit.written import recorded
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-ASKED = {"carrier": "any", "zone": "any", "power_w": 0, "price_nano_per_kwh": 0, "from_at": 0, "to_at": 0}
-OVER = ("depth", "tradable_products")
+ASKED: dict[str, int | str] = {
+    "party": "ann",
+    "market": MARKET,
+    "partition": -1,
+    "seq": -1,
+    "limit": 1000,
+    "carrier": "any",
+    "zone": "any",
+    "power_w": 0,
+    "price_nano_per_kwh": 0,
+    "from_at": 0,
+    "to_at": 0,
+}
+OVER = ("depth", "block_depth_changes", "alerts", "tradable_products")
 """What has an answer only while a book is open or a product on offer."""
 
 
@@ -108,7 +120,7 @@ async def test_every_question_has_an_answer(slates: PostgresViews) -> None:
     await fill(slates, day())
     for question in QUESTIONS:
         if question not in AGREEMENTS:
-            answer = await slates(question.sql, {name: ASKED.get(name, "ann") for name in question.parameters})
+            answer = await slates(question.sql, {name: ASKED[name] for name in question.parameters})
             assert bool(answer) is (question.name not in OVER), f"{question.name} after the last gate"
             assert_plain(question.name, answer)
 

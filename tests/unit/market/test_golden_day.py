@@ -41,7 +41,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "848cf6e14b822517f1a772f761ec43ce"}
+GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "555684e45adc94ff802917bd492d822f"}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
