@@ -12,11 +12,8 @@ from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
     CreditRecorded,
-    CreditRules,
     GateClosed,
-    Line,
     LineCapacityPublished,
-    NetworkRules,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
@@ -30,10 +27,10 @@ from schemas.market.events import (
     TradeMade,
     TradingHalted,
     TradingResumed,
-    TradingRules,
     TradingSuspended,
 )
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
+from schemas.market.rules import CreditRules, Line, NetworkRules, TradingRules
 from tests.unit.given import MINUTE, Scenario
 from tests.unit.market.naive_day import NaiveDay
 from tests.unit.market.naive_exchange import Said
@@ -239,8 +236,8 @@ class Day:
             if delivery.forgotten:
                 continue
             instrument = state.instruments[delivery.key]
-            resting = [(self.names[o.order], o.rest_wh) for o in instrument.book.in_order_of_acceptance()]
-            assert resting == [(b.number, b.rest) for b in naive.book(delivery)], "book"
+            resting = [(self.names[o.order], o.rest_wh) for o in instrument.book.best_first()]
+            assert resting == [(b.number, b.rest) for b in naive.best_first(delivery)], "book"
             assert instrument.phase == delivery.phase
             for slot in delivery.slots:
                 for connection in CONNECTIONS:

@@ -2,6 +2,7 @@
 
 from schemas.market.commands import PublishLineCapacity, RecordCapability
 from schemas.market.events import CancelReason, MarketRefusal
+from schemas.values import Side
 from tests.unit.market.naive_exchange import NaiveExchange, Said
 from tests.unit.market.naive_state import MINUTE, Bid, Delivery
 
@@ -47,6 +48,7 @@ class NaiveDay(NaiveExchange):
             if name == "expires":
                 return [self.drop(what, CancelReason.EXPIRED)]
             together = [b for b in self.open_bids() if b.block and b.deliveries == what.deliveries]
+            together.sort(key=lambda b: (b.side is Side.SELL, -b.price if b.side is Side.BUY else b.price, b.place))
             for bid in together:
                 bid.rest = 0
             return [("blocks", CancelReason.GATE_CLOSED, [b.number for b in together])]
@@ -54,7 +56,7 @@ class NaiveDay(NaiveExchange):
             what.phase = "continuous"
             return [("resumed", what.key)]
         what.closed = True
-        left = self.book(what)
+        left = self.best_first(what)
         return [("gate", what.key, len(left)), *self.take_out(what, left, CancelReason.GATE_CLOSED)]
 
     def switch(self, key: tuple[int, int] | None, suspends: bool, actor: str) -> list[Said]:

@@ -297,7 +297,7 @@ class NaiveExchange(NaiveMatching):
         for delivery in self.deliveries:
             named = not one or delivery.key == (wish.delivery_start_at, wish.duration_min)
             if named and not delivery.closed and self.now < delivery.gate:
-                mine = [b for b in self.book(delivery) if b.party == wish.party and wish.side in (None, b.side)]
+                mine = [b for b in self.best_first(delivery) if b.party == wish.party and wish.side in (None, b.side)]
                 said += self.take_out(delivery, mine, CancelReason.MASS_CANCELLATION)
         blocks = [] if one else [b for b in self.open_bids() if b.block and b.party == wish.party]
         blocks = [b for b in blocks if wish.side in (None, b.side)]

@@ -135,6 +135,11 @@ class NaiveState:
         """What rests in the book of a delivery, in the order of its places."""
         return sorted((b for b in self.open_bids() if not b.block and b.delivery is delivery), key=lambda b: b.place)
 
+    def best_first(self, delivery: Delivery) -> list[Bid]:
+        """As it stands: bids from the best one on, then asks."""
+        book = self.book(delivery)
+        return sorted(book, key=lambda b: (b.side is Side.SELL, -b.price if b.side is Side.BUY else b.price, b.place))
+
     def reference(self, delivery: Delivery) -> int:
         if delivery.last is not None:
             return delivery.last
