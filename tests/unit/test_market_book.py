@@ -1,0 +1,22 @@
+"""The rule book of a market names only tests that exist."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+NODE = re.compile(r"`([^`]+\.py)::([A-Za-z0-9_]+)`")
+
+
+def test_every_rule_names_a_test_that_exists() -> None:
+    nodes = NODE.findall((ROOT / "docs" / "market.md").read_text())
+    assert nodes
+    for file, name in nodes:
+        tree = ast.parse((ROOT / file).read_text())
+        assert name in {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}, f"{file}::{name}"
+
+
+def test_every_paragraph_of_rules_names_a_test() -> None:
+    text = (ROOT / "docs" / "market.md").read_text()
+    rules = [line for line in text.splitlines() if line.startswith("- ")]
+    assert [rule for rule in rules if not NODE.search(rule) and "UTC" not in rule] == []
