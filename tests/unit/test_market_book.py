@@ -1,8 +1,10 @@
-"""The rule book of a market names only tests that exist."""
+"""The rule book of a market names only tests that exist, and every refusal."""
 
 import ast
 import re
 from pathlib import Path
+
+from schemas.market.events import MarketRefusal
 
 ROOT = Path(__file__).parent.parent.parent
 NODE = re.compile(r"`([^`]+\.py)::([A-Za-z0-9_]+)`")
@@ -20,3 +22,9 @@ def test_every_paragraph_of_rules_names_a_test() -> None:
     text = (ROOT / "docs" / "market.md").read_text()
     rules = [line for line in text.splitlines() if line.startswith("- ")]
     assert [rule for rule in rules if not NODE.search(rule) and "UTC" not in rule] == []
+
+
+def test_every_refusal_has_its_rule_and_its_meaning() -> None:
+    text = (ROOT / "docs" / "market.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
+    assert rows == [reason.value for reason in MarketRefusal]
