@@ -2,9 +2,10 @@
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 
-from schemas.market.events import MarketRefusal
+from schemas.market.events import MarketRefusal, RuleSet
 
 ROOT = Path(__file__).parent.parent.parent
 NODE = re.compile(r"`([^`]+\.py)::([A-Za-z0-9_]+)`")
@@ -28,3 +29,9 @@ def test_every_refusal_has_its_rule_and_its_meaning() -> None:
     text = (ROOT / "docs" / "market.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", text, re.MULTILINE)
     assert rows == [reason.value for reason in MarketRefusal]
+
+
+def test_every_field_of_the_rules_is_told() -> None:
+    text = (ROOT / "docs" / "market.md").read_text()
+    told = set(re.findall(r"`(?:\w+\.)?(\w+)`", text)) | set(re.findall(r"`(\w+)\.\w+`", text))
+    assert [f.name for f in fields(RuleSet) if f.name not in told] == []
