@@ -353,8 +353,10 @@ def _close(state: Market, timer: Timer, ahead: Ahead) -> Iterator[BlocksCancelle
     left = [order.order for order in book.best_first() if order.order not in ahead.gone]
     for place in range(0, len(left), MAX_SLICE):
         if ahead.room > 0:
+            part = tuple(left[place : place + MAX_SLICE])
             ahead.room -= 1
-            yield BlocksCancelled(state.market, CancelReason.GATE_CLOSED, tuple(left[place : place + MAX_SLICE]))
+            ahead.gone.update(part)
+            yield BlocksCancelled(state.market, CancelReason.GATE_CLOSED, part)
 
 
 def _book(state: Market, timer: Timer) -> Book | None:

@@ -82,11 +82,12 @@ class Ladder:
 
 @dataclass(slots=True)
 class Book:
-    """Both sides; `resting` counts the open orders."""
+    """Both sides; `resting` counts the open orders, `whole` those of them that trade all or nothing."""
 
     bids: Ladder = field(default_factory=Ladder)
     asks: Ladder = field(default_factory=Ladder)
     resting: int = 0
+    whole: int = 0
 
     def crossing(self, buys: bool, limit_price_nano_per_kwh: int, now_at: int) -> Iterator[Order]:
         """The resting orders that an incoming order could meet, in the order in which it would meet them.
@@ -104,6 +105,7 @@ class Book:
     def add(self, order: Order) -> None:
         """Lets an order rest."""
         self.resting += 1
+        self.whole += order.aon
         (self.bids if order.buys else self.asks).add(order)
 
     def reduce(self, order: Order, rest_wh: int) -> None:
@@ -111,6 +113,7 @@ class Book:
         order.rest_wh = rest_wh
         if not rest_wh:
             self.resting -= 1
+            self.whole -= order.aon
             (self.bids if order.buys else self.asks).drop_dead()
 
     def crossed(self, now_at: int) -> list[Order]:

@@ -46,7 +46,9 @@ def apply(state: Market, fact: Fact, at: int) -> bool:
     elif isinstance(fact, OrderReduced):
         order = state.orders[fact.order]
         _lessen(state, order, order.rest_wh - fact.rest_wh)
-        state.instruments[order.instrument].book.reduce(order, fact.rest_wh)
+        instrument = state.instruments[order.instrument]
+        instrument.book.reduce(order, fact.rest_wh)
+        _made_way(state, instrument)
     elif isinstance(fact, OrderAmended):
         _amended(state, fact)
     elif isinstance(fact, GateClosed):
@@ -107,7 +109,9 @@ def _traded(state: Market, fact: TradeMade) -> bool:
         instrument.auction.traded(fact.buy_order, fact.sell_order, quantity_wh)
     if instrument.paths is not None:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
+        _made_way(state, instrument)
         return True
+    _made_way(state, instrument)
     if buyer.expires_at is not None or seller.expires_at is not None:
         return True
     return bool(state.timers) and state.timers[0][0] == AT_ONCE  # a book that is looked through may be done
@@ -127,6 +131,12 @@ def look_again(state: Market, slots: Sequence[Slot]) -> None:
     for instrument in state.instruments.values():
         if not instrument.closed and any(slot.start_at in touched for slot in instrument.slots):
             uncross(state, instrument)
+
+
+def _made_way(state: Market, instrument: Instrument) -> None:
+    """What is smaller or gone may have kept an all-or-none order from somebody: its owner's own, or its own size."""
+    if instrument.book.whole and instrument.phase is Phase.CONTINUOUS and not instrument.closed:
+        uncross(state, instrument)
 
 
 def uncross(state: Market, instrument: Instrument) -> None:
@@ -157,6 +167,7 @@ def _cancelled(state: Market, orders: Sequence[str]) -> None:
         instrument.book.reduce(order, 0)
         del state.orders[order_id]
         instrument.ended[order_id] = order.party
+        _made_way(state, instrument)
 
 
 def _lessen(state: Market, order: Order, energy_wh: int) -> None:
@@ -202,8 +213,7 @@ def _amended(state: Market, fact: OrderAmended) -> None:
     if fact.expires_at is not None and fact.expires_at != order.expires_at:
         heappush(state.timers, (fact.expires_at, EXPIRY, order.sequence, fact.order))
     order.expires_at = fact.expires_at
-    if order.aon and instrument.phase is Phase.CONTINUOUS:
-        uncross(state, instrument)  # a smaller one may find somebody who fills it
+    _made_way(state, instrument)
 
 
 def _closed(state: Market, instrument: Instrument) -> None:

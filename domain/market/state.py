@@ -265,7 +265,8 @@ def _read(written: tuple[Any, ...], orders: list[Order]) -> Instrument:
         row = list(map(orders.__getitem__, places))
         ladders.append(Ladder([order.key for order in row], row))
     values: dict[str, Any] = dict(zip(_PLAIN, plain, strict=True))
-    values["book"] = Book(ladders[0], ladders[1], resting)
+    whole = sum(order.aon for ladder in ladders for order in ladder.orders)
+    values["book"] = Book(ladders[0], ladders[1], resting, whole)
     values["ended"] = dict(zip(texts_of(ended), repeated_of(whose), strict=True))
     return Instrument(**values)
 

@@ -275,7 +275,7 @@ REFUSALS: Final[Mapping[MarketRefusal, tuple[Unit, str]]] = {
     _R.PRODUCT_EXPIRED: (time_utc, "The product may be offered until {limit}, found {found}: choose an earlier end."),
     _R.QUALITY_NOT_MET: (
         count,
-        "The book requires a quality (bound {limit}, found {found}): name a product that has it.",
+        "The book requires a quality (bound {limit}, found {found}): name a product with it.",
     ),
     _R.PRICE_BELOW_PRODUCT: (price, "The product's lowest price is {limit}, found {found}: ask for more."),
     _R.QUANTITY_ABOVE_PRODUCT: (

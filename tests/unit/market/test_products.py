@@ -79,7 +79,7 @@ def accepted(facts: list[Any]) -> bool:
 def test_from_registration_to_trade() -> None:
     market = roofed("ann")
     assert registered(market) == [ProductRegistered(MARKET, "roof", "bob", 1, 15, SOLAR)]
-    assert refusal(offer(market, 1)) == (R.PRODUCT_NOT_VERIFIED, 1, 0)
+    assert refusal(offer(market, 1)) == (R.PRODUCT_NOT_VERIFIED, 0, 1)
     assert market.when(VerifyProduct("roof", 1), OPERATOR) == [ProductVerified(MARKET, "roof", "bob", 1)]
     (order,) = offer(market, 1)
     assert order.terms.product == "roof"
@@ -227,7 +227,7 @@ def retired(market: Scenario) -> None:
         (None, {"kwh": 1, "named": OrderTerms(product="unknown")}, (R.PRODUCT_UNKNOWN, 0, 0)),
         (suspended, {"kwh": 1}, (R.PRODUCT_ENDED, 0, 0)),
         (retired, {"kwh": 1}, (R.PRODUCT_ENDED, 0, 0)),
-        (unverified, {"kwh": 1}, (R.PRODUCT_NOT_VERIFIED, 2, 0)),
+        (unverified, {"kwh": 1}, (R.PRODUCT_NOT_VERIFIED, 0, 2)),
         (None, {"kwh": 1, "cents": 9.9}, (R.PRICE_BELOW_PRODUCT, 10 * CENT, 99 * CENT // 10)),
         (None, {"kwh": 2.1}, (R.QUANTITY_ABOVE_PRODUCT, 2_000, 2_100)),
         (None, {"kwh": 1.6, "start": NOON + QUARTER}, (R.QUANTITY_ABOVE_PRODUCT, 1_500, 1_600)),
