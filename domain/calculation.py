@@ -20,7 +20,8 @@ class Calculation:
     """A fact of type `on` in `family` starts `compute(fact, inputs)`, which proposes commands of that family and key.
 
     `cutoff` is the tick as of which the inputs are read; `needs` are the families whose views must be
-    complete up to it (`TimePassed`) before the inputs are asked.
+    complete up to it (`TimePassed`) before the inputs are asked. Where `may_find_nothing`, to propose nothing is a
+    result; elsewhere somebody waits for the proposal.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Calculation:
     needs: tuple[str, ...]
     cutoff: Callable[[Recorded[Any]], int]
     compute: Callable[[Recorded[Any], Inputs], Iterable[Any]]
+    may_find_nothing: bool = False

@@ -237,4 +237,5 @@ CALCULATION = Calculation(
     needs=("market",),
     cutoff=_cutoff,
     compute=compute,
+    may_find_nothing=True,
 )

@@ -196,6 +196,8 @@ def _calculations(wired: Sequence[WiredCalculation], layout: Layout, log: Log) -
                 parts.setdefault((cause.family, cause.partition, cause.seq), []).append(cause.n)
     for place in starting.keys() | parts.keys():
         numbers = parts.get(place, [])
+        if not numbers and place in starting and starting[place].calculation.may_find_nothing:
+            continue
         if place not in starting or not numbers or numbers != list(range(len(numbers))):
             yield f"of the fact {place}: parts {numbers}"
 
