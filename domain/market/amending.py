@@ -36,9 +36,9 @@ from schemas.market.events import (
     OrdersCancelled,
     Phase,
     TradeMade,
-    TradingHalted,
 )
 from schemas.market.package_events import BlocksCancelled
+from schemas.market.phase_events import TradingHalted
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 

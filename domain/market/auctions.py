@@ -44,7 +44,8 @@ from schemas.market.auction_events import (
     CalledPrice,
     CallRules,
 )
-from schemas.market.events import CommandRefused, Phase, TradeMade, TradingResumed
+from schemas.market.events import CommandRefused, Phase, TradeMade
+from schemas.market.phase_events import TradingResumed
 from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US, Side
 

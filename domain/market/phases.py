@@ -19,15 +19,9 @@ from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
 from domain.market.timers import HALT_END, UNCROSSING, Ahead, Timed, Timer
 from domain.market.trading import as_entering, crossing_of, enter
 from schemas.envelope import Command, Moment
-from schemas.market.commands import PublishLineCapacity, ResumeTrading, SuspendTrading
-from schemas.market.events import (
-    CommandRefused,
-    LineCapacityPublished,
-    Phase,
-    TradingHalted,
-    TradingResumed,
-    TradingSuspended,
-)
+from schemas.market.events import CommandRefused, Phase
+from schemas.market.phase_commands import PublishLineCapacity, ResumeTrading, SuspendTrading
+from schemas.market.phase_events import LineCapacityPublished, TradingHalted, TradingResumed, TradingSuspended
 from schemas.market.reasons import MarketRefusal
 from schemas.values import MINUTE_US
 

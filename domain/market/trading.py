@@ -21,8 +21,8 @@ from schemas.market.events import (
     Phase,
     Restriction,
     TradeMade,
-    TradingHalted,
 )
+from schemas.market.phase_events import TradingHalted
 from schemas.market.reasons import CancelReason
 from schemas.values import MINUTE_US, DeliveryMode, Side
 

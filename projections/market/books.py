@@ -4,15 +4,9 @@ from collections.abc import Iterable
 
 from projections.view import Mode, Row, View, copied, fields_of
 from schemas.envelope import Recorded
-from schemas.market.events import (
-    LineCapacityPublished,
-    OrderAmended,
-    OrderReduced,
-    TradingHalted,
-    TradingResumed,
-    TradingSuspended,
-)
+from schemas.market.events import OrderAmended, OrderReduced
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
+from schemas.market.phase_events import LineCapacityPublished, TradingHalted, TradingResumed, TradingSuspended
 from schemas.values import MINUTE_US
 
 _AMENDED_COLUMNS = {

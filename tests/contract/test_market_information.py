@@ -15,7 +15,7 @@ from infra.postgres.views import PostgresViews
 from projections.market.surveillance import INPUTS, parameters
 from projections.market.views import QUESTIONS, SQL_VIEWS, VIEWS
 from schemas.envelope import Moment
-from schemas.market.commands import AmendOrder, SuspendTrading
+from schemas.market.commands import AmendOrder
 from schemas.market.events import (
     CommandRefused,
     GateClosed,
@@ -27,6 +27,7 @@ from schemas.market.events import (
 )
 from schemas.market.information_commands import AcknowledgeNotifications
 from schemas.market.package_commands import SubmitBlock
+from schemas.market.phase_commands import SuspendTrading
 from schemas.market.surveillance_events import SuspicionKind
 from schemas.values import Side
 from tests.unit.given import Scenario, only

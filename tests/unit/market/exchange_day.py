@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.market.commands import PublishLineCapacity, RecordCapability, RecordCredit, SettleDelivery
+from schemas.market.commands import RecordCapability, RecordCredit, SettleDelivery
 from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
     CreditRecorded,
     GateClosed,
-    LineCapacityPublished,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
@@ -25,11 +24,10 @@ from schemas.market.events import (
     SelfTradeMode,
     SessionOpened,
     TradeMade,
-    TradingHalted,
-    TradingResumed,
-    TradingSuspended,
 )
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
+from schemas.market.phase_commands import PublishLineCapacity
+from schemas.market.phase_events import LineCapacityPublished, TradingHalted, TradingResumed, TradingSuspended
 from schemas.market.rules import CreditRules, Line, NetworkRules, TradingRules
 from tests.unit.given import MINUTE, Scenario
 from tests.unit.market.naive_day import NaiveDay

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from schemas.market.commands import AmendOrder, CancelOrder, CancelOrders, ResumeTrading, SubmitOrder, SuspendTrading
+from schemas.market.commands import AmendOrder, CancelOrder, CancelOrders, SubmitOrder
 from schemas.market.events import OrderTerms, Restriction
 from schemas.market.package_commands import CancelBlock, SubmitBasket, SubmitBlock
 from schemas.market.package_events import BasketOrder
+from schemas.market.phase_commands import ResumeTrading, SuspendTrading
 from schemas.values import Side
 from tests.unit.given import MINUTE
 from tests.unit.market.exchange_day import CONNECTIONS, KEYS, PARTIES, TICK, Day

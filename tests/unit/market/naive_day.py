@@ -1,7 +1,8 @@
 """What the naive exchange does beside orders: time, the operator's switches, lines, allotments, settlement."""
 
-from schemas.market.commands import PublishLineCapacity, RecordCapability
+from schemas.market.commands import RecordCapability
 from schemas.market.events import CancelReason, MarketRefusal
+from schemas.market.phase_commands import PublishLineCapacity
 from schemas.values import Side
 from tests.unit.market.naive_exchange import NaiveExchange, Said
 from tests.unit.market.naive_state import MINUTE, Bid, Delivery

@@ -37,8 +37,8 @@ from schemas.market.events import (
     Restriction,
     RuleSetAdopted,
     TradeMade,
-    TradingHalted,
 )
+from schemas.market.phase_events import TradingHalted
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import NetworkRules
 from tests.unit.given import MINUTE, Scenario, only

@@ -5,30 +5,20 @@ from typing import Any
 
 import pytest
 
-from schemas.market.commands import (
-    AdoptRuleSet,
-    AmendOrder,
-    CancelOrder,
-    OpenSession,
-    PublishLineCapacity,
-    ResumeTrading,
-    SuspendTrading,
-)
+from schemas.market.commands import AdoptRuleSet, AmendOrder, CancelOrder, OpenSession
 from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
-    LineCapacityPublished,
     OrderAccepted,
     OrderCancelled,
     Phase,
     Restriction,
-    TradingHalted,
-    TradingResumed,
-    TradingSuspended,
 )
 from schemas.market.package_commands import SubmitBasket
 from schemas.market.package_events import BasketKilled, BasketOrder
+from schemas.market.phase_commands import PublishLineCapacity, ResumeTrading, SuspendTrading
+from schemas.market.phase_events import LineCapacityPublished, TradingHalted, TradingResumed, TradingSuspended
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import Line, NetworkRules, TradingRules
 from schemas.values import DeliveryMode, Side
