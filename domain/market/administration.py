@@ -4,10 +4,10 @@ Rules and sessions are the operator's; the rest is brought by policies.
 """
 
 from collections.abc import Mapping
-from heapq import heappush
 from typing import Any, Final, assert_never
 
 from domain.identity import born_id
+from domain.market.credit import limit_recorded
 from domain.market.evolution import forget_when_written_out
 from domain.market.network import paths_of, refuse_network
 from domain.market.refusal import Refusal, refused
@@ -240,6 +240,7 @@ def apply(state: Market, fact: Fact) -> None:
             state.participants.add(fact.party)
         case CreditRecorded():
             state.account(fact.party).limit_micro = fact.limit_micro
+            limit_recorded(state, fact.party)
         case _:
             assert_never(fact)
 
@@ -263,7 +264,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
         if rules.auction is not None and rules.auction.opening_min:
             instrument.phase = Phase.CALL
             state.remind(opens_at + rules.auction.opening_min * MINUTE_US, HALT_END, start, str(duration_min))
-        heappush(state.timers, (gate_at, GATE, start, str(duration_min)))
+        state.remind(gate_at, GATE, start, str(duration_min))
 
 
 def _settled(state: Market, fact: DeliverySettled) -> None:

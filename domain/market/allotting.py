@@ -12,6 +12,7 @@ from domain.market.capability import capability_wh
 from domain.market.network import zones_of
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Connection, Market
+from domain.market.timers import Timed
 from schemas.actors import POLICY
 from schemas.envelope import Command, Moment
 from schemas.market.capability_commands import LowerCapability
@@ -26,6 +27,7 @@ OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
     LowerCapability: (CapabilityLowered, CapabilityRetained, CommandRefused),
 }
 FACTS: Final = (CapabilityRecorded, CapabilityLowered, CapabilityRetained)
+TIMED: Final[Mapping[int, Timed]] = {}
 
 Wish = RecordCapability | LowerCapability
 Fact = CapabilityRecorded | CapabilityLowered | CapabilityRetained

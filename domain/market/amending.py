@@ -10,7 +10,7 @@ from typing import Any, Final, assert_never
 
 from domain.identity import birthplace
 from domain.market.book import Order
-from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.exposure import open_pico_per_wh
 from domain.market.gates import MAX_SLICE, cancelled_together
 from domain.market.product_orders import Offer, refuse_product
 from domain.market.refusal import Refusal, refused
@@ -21,6 +21,7 @@ from domain.market.validation import (
     refuse_capability,
     refuse_collar,
     refuse_credit,
+    refuse_expiry,
     refuse_price,
     refuse_quantity,
     refuse_standing,
@@ -119,18 +120,10 @@ def _refuse_amendment(state: Market, wish: AmendOrder, actor: str, now: Moment) 
         refuse_quantity(rules, wish.rest_wh, len(instrument.slots))
         or refuse_price(rules, price)
         or (None if price == order.limit_price_nano_per_kwh else refuse_collar(instrument, order.buys, price))
-        or _refuse_expiry(instrument, wish.expires_at, now.at)
+        or (None if wish.expires_at is None else refuse_expiry(instrument, wish.expires_at, now.at))
         or _refuse_product(state, instrument, order, wish)
         or _refuse_limits(state, instrument, order, wish)
     )
-
-
-def _refuse_expiry(instrument: Instrument, expires_at: int | None, at: int) -> Refusal | None:
-    if expires_at is not None and expires_at <= at:
-        return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, at, expires_at)
-    if expires_at is not None and expires_at > instrument.gate_at:
-        return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
-    return None
 
 
 def _refuse_product(state: Market, instrument: Instrument, order: Order, wish: AmendOrder) -> Refusal | None:
@@ -146,14 +139,13 @@ def _refuse_product(state: Market, instrument: Instrument, order: Order, wish: A
 
 
 def _refuse_limits(state: Market, instrument: Instrument, order: Order, wish: AmendOrder) -> Refusal | None:
-    price, assumed = wish.limit_price_nano_per_kwh, instrument.rules.assumed_price_nano_per_kwh
     more_wh = wish.rest_wh - order.rest_wh
     if not order.buys and more_wh > 0:
         held = state.connections[order.connection]
         broken = refuse_capability(held, instrument, order.connection, more_wh)
         if broken is not None:
             return broken
-    per_wh = bought_pico_per_wh(price, instrument.rules.credit) if order.buys else sold_pico_per_wh(price, assumed)
+    per_wh = open_pico_per_wh(instrument.rules, order.buys, wish.limit_price_nano_per_kwh)
     more_pico = wish.rest_wh * per_wh - order.rest_wh * order.exposure_pico_per_wh
     # Who is beyond the limit already may still ask for less.
     return refuse_credit(state, order.party, more_pico) if more_pico > 0 else None

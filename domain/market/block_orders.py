@@ -14,9 +14,9 @@ from domain.market.baskets import refuse_together, submit_together
 from domain.market.block_state import Block, Span, span_name, span_of
 from domain.market.book import Book, Order
 from domain.market.capability import Slot, use
-from domain.market.contract_versions import named
+from domain.market.contract_versions import concluded
 from domain.market.evolution import look_again
-from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
 from domain.market.gates import MAX_SLICE
 from domain.market.matching import Bounds, match
 from domain.market.network import Crossing, flow
@@ -29,7 +29,7 @@ from schemas.market.events import CommandRefused, ContractConcluded, OrderAccept
 from schemas.market.package_commands import CancelBlock, SubmitBasket, SubmitBlock
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
 from schemas.market.reasons import CancelReason, MarketRefusal
-from schemas.values import DeliveryMode, Side
+from schemas.values import Side
 
 MAX_BLOCK: Final = 100
 """Deliveries of one block."""
@@ -200,29 +200,26 @@ def _contract(
     buyer: BlockAccepted | Order,
     seller: BlockAccepted | Order,
 ) -> ContractConcluded:
-    """One contract over all deliveries, its quantities per settlement interval; firm across zones."""
+    """One contract over all deliveries."""
     first = instruments[0]
-    rules, intervals = first.rules, len(first.slots)
-    crosses = None if buyer.zone == seller.zone else buyer.zone
-    return ContractConcluded(
+    intervals = len(first.slots)
+    return concluded(
         trade.market,
-        seller.zone,
-        rules.operator,
+        first.rules,
+        first.version,
         contract,
         trade.trade,
         trade.seller,
         trade.buyer,
         seller.connection,
         buyer.connection,
+        seller.zone,
+        buyer.zone,
         trade.first_start_at,
-        rules.interval_min,
         (trade.quantity_wh // intervals,) * (intervals * trade.intervals),
-        rules.currency,
         trade.price_nano_per_kwh,
-        rules.points_per_kwh,
-        rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
-        first.version,
-        *named(rules, seller.zone, buyer.zone, first.duration_min),
+        first.rules.book_delivery_mode,
+        first.duration_min,
     )
 
 
@@ -262,7 +259,6 @@ def _accepted(state: Market, fact: BlockAccepted) -> None:
     span = fact.first_start_at, fact.interval_min, fact.intervals
     first = state.instruments[fact.first_start_at, fact.interval_min]
     price, buys = fact.limit_price_nano_per_kwh, fact.side is Side.BUY
-    assumed = first.rules.assumed_price_nano_per_kwh
     order = Order(
         fact.block,
         fact.sequence,
@@ -275,7 +271,7 @@ def _accepted(state: Market, fact: BlockAccepted) -> None:
         price if buys else -price,
         fact.quantity_wh,
         fact.expires_at,
-        bought_pico_per_wh(price, first.rules.credit) if buys else sold_pico_per_wh(price, assumed),
+        open_pico_per_wh(first.rules, buys, price),
         True,
     )
     state.sequence = fact.sequence

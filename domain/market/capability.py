@@ -8,7 +8,7 @@ Books of several durations share the intervals: what is sold of an hour is sold 
 energy may be sold again and sold energy bought back. An open purchase counts only once it is made.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,11 +35,6 @@ class Slot:
 def capability_wh(injection_w: int, interval_min: int) -> int:
     """What the connection can inject in one interval, whole Wh (rounded down: half a Wh cannot be sold)."""
     return injection_w * interval_min // _MINUTES_PER_HOUR
-
-
-def used_wh(used: Mapping[str, int], connection: str) -> int:
-    """sold + resting and reserved sales − bought of a connection in one interval; below 0 after net purchases."""
-    return used.get(connection, 0)
 
 
 def use(slots: Iterable[Slot], connection: str, energy_wh: int) -> None:

@@ -12,21 +12,60 @@ from schemas.market.contract_events import (
     RevisionProposed,
     RevisionReason,
 )
-from schemas.market.events import RuleSet
-
-Named = tuple[str | None, str | None, int, int, int | None]
+from schemas.market.events import ContractConcluded, RuleSet
+from schemas.values import DeliveryMode
 
 ENDED: Final = (RevisionReason.CANCELLED, RevisionReason.WITHDRAWN, RevisionReason.MANIFEST_ERROR)
 
 
-def named(rules: RuleSet, zone: str, buyer_zone: str, duration_min: int | None = None) -> Named:
-    """The last fields of a `ContractConcluded`: what is another than usual, and what the rules say."""
-    duration = duration_min if duration_min != rules.interval_min else None
-    crossing = buyer_zone if buyer_zone != zone else None
+def concluded(
+    market: str,
+    rules: RuleSet,
+    rules_version: int,
+    contract: str,
+    trade: str | None,
+    seller: str,
+    buyer: str,
+    seller_connection: str,
+    buyer_connection: str,
+    zone: str,
+    buyer_zone: str,
+    first_start_at: int,
+    quantity_wh: tuple[int, ...],
+    price_nano_per_kwh: int,
+    mode: DeliveryMode,
+    duration_min: int | None = None,
+) -> ContractConcluded:
+    """The first version of a contract, with what the rules say of it; `quantity_wh` is per settlement interval.
+
+    Across zones it is firm whatever the `mode`: each zone settles its own end.
+    """
+    crosses = None if buyer_zone == zone else buyer_zone
     agreed = rules.contracts
-    if agreed is None:
-        return crossing, None, 0, 0, duration
-    return crossing, agreed.baseline_method, agreed.tolerance_ppm, agreed.penalty_ppm, duration
+    return ContractConcluded(
+        market,
+        zone,
+        rules.operator,
+        contract,
+        trade,
+        seller,
+        buyer,
+        seller_connection,
+        buyer_connection,
+        first_start_at,
+        rules.interval_min,
+        quantity_wh,
+        rules.currency,
+        price_nano_per_kwh,
+        rules.points_per_kwh,
+        mode if crosses is None else DeliveryMode.FIRM,
+        rules_version,
+        crosses,
+        None if agreed is None else agreed.baseline_method,
+        0 if agreed is None else agreed.tolerance_ppm,
+        0 if agreed is None else agreed.penalty_ppm,
+        None if duration_min == rules.interval_min else duration_min,
+    )
 
 
 def terms_of(version: Version, **changes: Any) -> RevisedTerms:

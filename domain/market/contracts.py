@@ -6,7 +6,6 @@ gate. Every version names the one before, and the first of them is the contract 
 """
 
 from collections.abc import Iterator, Mapping
-from heapq import heappush
 from typing import Any, Final, assert_never
 
 from domain.identity import born_id
@@ -180,7 +179,7 @@ def _waits(state: Market, held: Held, fact: RevisionProposed) -> None:
     number = state.agreements.revisions
     held.revision = Revision(fact, number, more)
     take(state, more, committed=False)
-    heappush(state.timers, (fact.lapses_at, REVISION, number, fact.contract))
+    state.remind(fact.lapses_at, REVISION, number, fact.contract)
 
 
 def _release(state: Market, held: Held) -> None:

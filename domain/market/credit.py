@@ -5,7 +5,6 @@ deadline it is in default (`domain/market/default.py`) and trades no more until 
 """
 
 from collections.abc import Iterator, Mapping
-from heapq import heappush
 from typing import Any, Final, assert_never
 
 from domain.market import default
@@ -88,7 +87,7 @@ def limit_recorded(state: Market, party: str) -> None:
     """For `evolve`: whoever is beyond the limit now is called at once, if the rules say so."""
     if _is_to_be_called(state, party):
         state.standing.number += 1
-        heappush(state.timers, (AT_ONCE, CALL, state.standing.number, party))
+        state.remind(AT_ONCE, CALL, state.standing.number, party)
 
 
 def notice(state: Market) -> None:
@@ -98,7 +97,7 @@ def notice(state: Market) -> None:
         within = fits(state.accounts[party], 0)
         if within and not call.met:
             standing.number += 1
-            heappush(state.timers, (AT_ONCE, MET, standing.number, party))
+            state.remind(AT_ONCE, MET, standing.number, party)
         call.met = within
 
 
@@ -109,7 +108,7 @@ def apply(state: Market, fact: Fact) -> None:
         case MarginCalled():
             standing.number += 1
             standing.calls[fact.party] = MarginCall(standing.number, fact.deadline_at)
-            heappush(state.timers, (fact.deadline_at, DEADLINE, standing.number, fact.party))
+            state.remind(fact.deadline_at, DEADLINE, standing.number, fact.party)
         case MarginCallMet():
             del standing.calls[fact.party]
         case ParticipantDefaulted():
@@ -117,7 +116,7 @@ def apply(state: Market, fact: Fact) -> None:
             state.participants.discard(fact.party)
             standing.number += 1
             standing.defaults[fact.party] = Default(standing.number)
-            heappush(state.timers, (AT_ONCE, DEFAULT, standing.number, fact.party))
+            state.remind(AT_ONCE, DEFAULT, standing.number, fact.party)
         case PositionClosed():
             standing.defaults[fact.party].loss_micro += fact.loss_micro
         case DefaultSettled():

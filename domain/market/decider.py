@@ -6,10 +6,9 @@ Orders come by here directly, everything else belongs to a stream (`domain/marke
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from domain.market import deadlines, evolution, trading, validation
-from domain.market.amending import ENTERING
+from domain.market import amending, deadlines, evolution, trading, validation
 from domain.market.contracts import hold
-from domain.market.credit import limit_recorded, notice
+from domain.market.credit import notice
 from domain.market.refusal import refused
 from domain.market.state import Market
 from domain.market.streams import APPLIES, DECIDES, STREAMS
@@ -18,7 +17,6 @@ from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
-    CreditRecorded,
     GateClosed,
     OrderAccepted,
     OrderAmended,
@@ -31,9 +29,10 @@ from schemas.market.events import (
 LOGIC = 2
 
 OUTCOMES: Mapping[type, tuple[type, ...]] = {
-    SubmitOrder: (OrderAccepted, *ENTERING, CommandRefused),
+    SubmitOrder: (OrderAccepted, *amending.ENTERING, CommandRefused),
     CancelOrder: (OrderCancelled, CommandRefused),
-    **{wish: facts for stream in STREAMS for wish, facts in stream.outcomes.items()},
+    **amending.OUTCOMES,
+    **{wish: facts for stream in STREAMS for wish, facts in stream.OUTCOMES.items()},
 }
 
 _BOOK: Final = frozenset(
@@ -87,22 +86,18 @@ def evolve(state: Market, fact: Recorded[Any]) -> Market:
     body = fact.body
     kind = type(body)
     state.partition, state.reached_seq = fact.partition, fact.meta.seq
+    over = True
     if kind in _BOOK:
         over = evolution.apply(state, body, fact.meta.tick.at)
-        if state.standing.calls:
-            notice(state)
-            over = True
-        if over:
-            deadlines.forget_what_is_over(state)
-        return state
-    if kind is ContractConcluded:
-        hold(state, body, fact.meta.tick.at)
-        if body.trade is not None:  # its trade has changed everything else
-            return state
-    APPLIES[kind](state, body)
-    if kind is CreditRecorded:
-        limit_recorded(state, body.party)
+    else:
+        if kind is ContractConcluded:
+            hold(state, body, fact.meta.tick.at)
+            if body.trade is not None:  # its trade has changed everything else
+                return state
+        APPLIES[kind](state, body)
     if state.standing.calls:
         notice(state)
-    deadlines.forget_what_is_over(state)
+        over = True
+    if over:
+        deadlines.forget_what_is_over(state)
     return state

@@ -1,6 +1,5 @@
 """Enquiries after a fact: what is asked and offered, what the offers reserve, what is on the table."""
 
-from heapq import heappush
 from typing import Final, assert_never
 
 from domain.market.enquiry_state import Enquiry, Offer, Stage
@@ -94,7 +93,7 @@ def _opened(state: Market, fact: EnquiryOpened) -> None:
 def _until(state: Market, enquiry: Enquiry, deadline_at: int) -> None:
     state.enquiries.deadlines += 1
     enquiry.deadline_at, enquiry.deadline = deadline_at, state.enquiries.deadlines
-    heappush(state.timers, (deadline_at, ENQUIRY_DEADLINE, enquiry.deadline, enquiry.opened.enquiry))
+    state.remind(deadline_at, ENQUIRY_DEADLINE, enquiry.deadline, enquiry.opened.enquiry)
 
 
 def _reserve(state: Market, enquiry: Enquiry, offer: Offer, sign: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from domain.identity import derived_id
 from domain.market.combination import Combination, combine, duration
-from domain.market.contract_versions import named
+from domain.market.contract_versions import concluded
 from domain.market.enquiry_state import Enquiry, Offer, Stage
 from domain.market.exposure import bought_pico_per_wh
 from domain.market.lapse_fee import lapse_fees
@@ -114,25 +114,22 @@ def _contract(state: Market, enquiry: Enquiry, offer: Offer, taken: Sequence[int
     version = state.rules_for(opened.first_start_at)
     assert version is not None, "what is listed has rules"
     first_start_at, quantity_wh = duration(opened.first_start_at, opened.interval_min, taken)
-    return ContractConcluded(
+    return concluded(
         state.market,
-        opened.zone,
-        version.rules.operator,
+        version.rules,
+        version.version,
         contract,
         offer.offer,
         offer.seller,
         opened.enquirer,
         offer.connection,
         opened.connection,
+        opened.zone,
+        opened.zone,
         first_start_at,
-        opened.interval_min,
         quantity_wh,
-        opened.currency,
         offer.price_nano_per_kwh,
-        version.rules.points_per_kwh,
         DeliveryMode.FIRM,
-        version.version,
-        *named(version.rules, opened.zone, opened.zone),
     )
 
 

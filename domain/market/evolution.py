@@ -1,12 +1,11 @@
 """Orders and books after a fact. Nothing is judged here, and every fact that was ever recorded is understood."""
 
 from collections.abc import Sequence
-from heapq import heappush
 from typing import Final, assert_never
 
 from domain.market.book import Order
 from domain.market.capability import Slot, use
-from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
 from domain.market.network import flow
 from domain.market.state import Instrument, Market
 from domain.market.timers import AT_ONCE, CLOSING, EXPIRY, UNCROSSING
@@ -92,7 +91,7 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
     if fact.terms is not None and fact.terms.product is not None:
         state.products[fact.terms.product].enter(order_id, state.orders)
     if fact.expires_at is not None:
-        heappush(state.timers, (fact.expires_at, EXPIRY, fact.sequence, order_id))
+        state.remind(fact.expires_at, EXPIRY, fact.sequence, order_id)
 
 
 def _traded(state: Market, fact: TradeMade) -> bool:
@@ -141,7 +140,7 @@ def _made_way(state: Market, instrument: Instrument) -> None:
 
 def uncross(state: Market, instrument: Instrument) -> None:
     """Orders of this book may have become able to trade with each other without any of them coming in."""
-    heappush(state.timers, (AT_ONCE, UNCROSSING, instrument.gate_at, name_of(instrument)))
+    state.remind(AT_ONCE, UNCROSSING, instrument.gate_at, name_of(instrument))
 
 
 def _filled(
@@ -185,11 +184,7 @@ def _amended(state: Market, fact: OrderAmended) -> None:
     if fact.sequence != order.sequence:
         # What loses its priority leaves its place; a row of a book is in the order of acceptance.
         instrument.book.reduce(order, 0)
-        price, rules = fact.limit_price_nano_per_kwh, instrument.rules
-        if order.buys:
-            exposure = bought_pico_per_wh(price, rules.credit)
-        else:
-            exposure = sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
+        price = fact.limit_price_nano_per_kwh
         order = state.orders[fact.order] = Order(
             order.order,
             fact.sequence,
@@ -202,7 +197,7 @@ def _amended(state: Market, fact: OrderAmended) -> None:
             price if order.buys else -price,
             fact.rest_wh,
             order.expires_at,
-            exposure,
+            open_pico_per_wh(instrument.rules, order.buys, price),
             order.aon,
             order.terms,
         )
@@ -211,7 +206,7 @@ def _amended(state: Market, fact: OrderAmended) -> None:
     order.rest_wh = fact.rest_wh
     _lessen(state, order, -order.rest_wh)
     if fact.expires_at is not None and fact.expires_at != order.expires_at:
-        heappush(state.timers, (fact.expires_at, EXPIRY, order.sequence, fact.order))
+        state.remind(fact.expires_at, EXPIRY, order.sequence, fact.order)
     order.expires_at = fact.expires_at
     _made_way(state, instrument)
 

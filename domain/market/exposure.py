@@ -11,6 +11,7 @@ nor between two. A trade is never at a worse price than the limit, so matching o
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.market.events import RuleSet
 from schemas.market.rules import CreditRules
 
 PICO_PER_MICRO: Final = 10**6
@@ -39,6 +40,13 @@ def sold_pico_per_wh(price_nano_per_kwh: int, assumed_nano_per_kwh: int) -> int:
     """What a sold Wh, open or undelivered, counts: its replacement at the assumed price, and a negative price."""
     shortfall = max(0, assumed_nano_per_kwh - price_nano_per_kwh)
     return shortfall - price_nano_per_kwh if price_nano_per_kwh < 0 else shortfall
+
+
+def open_pico_per_wh(rules: RuleSet, buys: bool, price_nano_per_kwh: int) -> int:
+    """What an open Wh of an order at this limit counts."""
+    if buys:
+        return bought_pico_per_wh(price_nano_per_kwh, rules.credit)
+    return sold_pico_per_wh(price_nano_per_kwh, rules.assumed_price_nano_per_kwh)
 
 
 def fits(account: Account | None, needed_pico: int) -> bool:

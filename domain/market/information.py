@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Market
+from domain.market.timers import Timed
 from schemas.envelope import Command, Moment
 from schemas.market.events import CommandRefused
 from schemas.market.information_commands import AcknowledgeNotifications
@@ -15,6 +16,7 @@ OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
     AcknowledgeNotifications: (NotificationsAcknowledged, CommandRefused),
 }
 FACTS: Final = (NotificationsAcknowledged,)
+TIMED: Final[Mapping[int, Timed]] = {}
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:

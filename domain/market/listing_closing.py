@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from domain.identity import derived_id
 from domain.market.awards import allocate, payable
-from domain.market.contract_versions import named
+from domain.market.contract_versions import concluded
 from domain.market.listing_state import Bid, Listing
 from domain.market.state import Market
 from domain.market.timers import LISTING_CLOSING, LISTING_RESULT, Ahead, Timed, Timer
@@ -132,25 +132,22 @@ def _award(
             price,
             min(at + rules.approval_deadline_min * MINUTE_US, gate_at),
         )
-    return ContractConcluded(
+    return concluded(
         state.market,
-        opened.zone,
-        rules.operator,
+        rules,
+        version.version,
         contract,
         bid.bid,
         opened.seller,
         bid.bidder,
         opened.connection,
         bid.connection,
+        opened.zone,
+        state.connections[bid.connection].zone,
         opened.first_start_at,
-        opened.interval_min,
         listing.schedule_wh(lots),
-        opened.currency,
         price,
-        rules.points_per_kwh,
         DeliveryMode.FIRM,
-        version.version,
-        *named(rules, opened.zone, state.connections[bid.connection].zone),
     )
 
 

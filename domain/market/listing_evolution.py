@@ -1,6 +1,5 @@
 """Listings after a fact: what is on offer, whose bids stand, and what both reserve."""
 
-from heapq import heappush
 from typing import Final, assert_never
 
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
@@ -73,7 +72,7 @@ def _opened(state: Market, fact: ListingOpened) -> None:
 
 def _close_at(state: Market, listing: Listing, closes_at: int) -> None:
     listing.closes_at = closes_at
-    heappush(state.timers, (closes_at, LISTING_CLOSING, listing.number, listing.opened.listing))
+    state.remind(closes_at, LISTING_CLOSING, listing.number, listing.opened.listing)
 
 
 def _placed(state: Market, listing: Listing, fact: BidPlaced) -> None:
@@ -98,7 +97,7 @@ def _closed(state: Market, listing: Listing, fact: ListingClosed) -> None:
     listing.closed = fact
     _release(state, listing, fact.unsold_wh)
     if listing.bids:
-        heappush(state.timers, (AT_ONCE, LISTING_RESULT, listing.number, fact.listing))
+        state.remind(AT_ONCE, LISTING_RESULT, listing.number, fact.listing)
 
 
 def _release(state: Market, listing: Listing, quantity_wh: tuple[int, ...]) -> None:

@@ -16,6 +16,7 @@ from domain.market.mandate_state import Mandate
 from domain.market.profiles import refuse_party
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, Market
+from domain.market.timers import Timed
 from domain.market.validation import refuse_price
 from schemas.envelope import Command, Moment
 from schemas.market.events import CommandRefused, OrderAccepted, OrderAmended
@@ -46,6 +47,7 @@ FACTS: Final = (
     ForecastRecorded,
     MandateApplied,
 )
+TIMED: Final[Mapping[int, Timed]] = {}
 
 Wish = GrantMandate | PauseMandate | ResumeMandate | RevokeMandate | RecordForecast
 Fact = MandateGranted | MandatePaused | MandateResumed | MandateRevoked | ForecastRecorded | MandateApplied

@@ -7,11 +7,10 @@ that breaks the first broken rule is named in `found`. The order of the checks i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from heapq import heappush
 from typing import Any, Final, assert_never
 
 from domain.identity import born_id
-from domain.market.contract_versions import named
+from domain.market.contract_versions import concluded
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.lapse_fee import lapse_fees
 from domain.market.profiles import commit, listed, refuse_profile, refuse_sale, refuse_time, sell
@@ -150,25 +149,23 @@ def _conclude(state: Market, wish: ApproveContract) -> ContractConcluded:
     """The proposal becomes a firm contract under the rules of its first interval; what was reserved is bound."""
     offer = state.negotiations[wish.contract].proposed
     first = state.instruments[offer.first_start_at, offer.interval_min]
-    return ContractConcluded(
+    zone = first.rules.zone
+    return concluded(
         state.market,
-        first.rules.zone,
-        first.rules.operator,
+        first.rules,
+        first.version,
         offer.contract,
         None,
         offer.seller,
         offer.buyer,
         offer.seller_connection,
         offer.buyer_connection,
+        zone,
+        zone,
         offer.first_start_at,
-        offer.interval_min,
         offer.quantity_wh,
-        offer.currency,
         offer.price_nano_per_kwh,
-        first.rules.points_per_kwh,
         DeliveryMode.FIRM,
-        first.version,
-        *named(first.rules, first.rules.zone, first.rules.zone),
     )
 
 
@@ -199,7 +196,7 @@ def _proposed(state: Market, fact: ContractProposed) -> None:
     whole_wh = sum(fact.quantity_wh)
     state.account(fact.buyer).exposure_pico += whole_wh * bought
     state.account(fact.seller).exposure_pico += whole_wh * sold
-    heappush(state.timers, (fact.lapses_at, LAPSE, state.proposals, fact.contract))
+    state.remind(fact.lapses_at, LAPSE, state.proposals, fact.contract)
 
 
 def _concluded(state: Market, fact: ContractConcluded) -> None:

@@ -7,7 +7,6 @@ settled.
 """
 
 from collections.abc import Iterator, Mapping
-from heapq import heappush
 from typing import Any, Final, assert_never
 
 from domain.identity import born_id
@@ -196,7 +195,7 @@ def apply(state: Market, fact: Fact) -> None:
         case OutletProposed():
             kept.number += 1
             kept.known[fact.outlet] = Outlet(fact, kept.number)
-            heappush(state.timers, (fact.lapses_at, OUTLET, kept.number, fact.outlet))
+            state.remind(fact.lapses_at, OUTLET, kept.number, fact.outlet)
         case OutletConcluded():
             kept.known[fact.outlet].waiting = False
         case OutletEnded():

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Market
+from domain.market.timers import Timed
 from schemas.actors import CALCULATION
 from schemas.envelope import Command, Moment
 from schemas.market.events import CommandRefused
@@ -23,6 +24,7 @@ MAX_PARTIES: Final = 2
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {ReportSuspicion: (SuspicionRaised, CommandRefused)}
 FACTS: Final = (SuspicionRaised,)
+TIMED: Final[Mapping[int, Timed]] = {}
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:

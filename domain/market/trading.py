@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from domain.identity import birthplace, born
 from domain.market.book import Order
-from domain.market.contract_versions import named
+from domain.market.contract_versions import concluded
 from domain.market.gates import cancelled
 from domain.market.matching import Bounds, match
 from domain.market.network import Crossing
@@ -24,7 +24,7 @@ from schemas.market.events import (
 )
 from schemas.market.phase_events import TradingHalted
 from schemas.market.reasons import CancelReason
-from schemas.values import MINUTE_US, DeliveryMode, Side
+from schemas.values import MINUTE_US, Side
 
 # An enum finds its members by name, every time: what every order asks for is looked up once.
 _BUY: Final = Side.BUY
@@ -236,26 +236,23 @@ def _trade(incoming: OrderAccepted, resting: Order, trade: str, quantity_wh: int
 def contract_of(
     instrument: Instrument, trade: TradeMade, contract: str, seller_zone: str, buyer_zone: str
 ) -> ContractConcluded:
-    """Quantities of a contract are per settlement interval. Across zones it is firm: each zone settles its own end."""
+    """The contract of a trade: an order in a book carries its owner's consent."""
     rules, intervals = instrument.rules, len(instrument.slots)
-    crosses = None if buyer_zone == seller_zone else buyer_zone
-    return ContractConcluded(
+    return concluded(
         trade.market,
-        seller_zone,
-        rules.operator,
+        rules,
+        instrument.version,
         contract,
         trade.trade,
         trade.seller,
         trade.buyer,
         trade.seller_connection,
         trade.buyer_connection,
+        seller_zone,
+        buyer_zone,
         trade.delivery_start_at,
-        rules.interval_min,
         (trade.quantity_wh,) if intervals == 1 else (trade.quantity_wh // intervals,) * intervals,
-        rules.currency,
         trade.price_nano_per_kwh,
-        rules.points_per_kwh,
-        rules.book_delivery_mode if crosses is None else DeliveryMode.FIRM,
-        instrument.version,
-        *named(rules, seller_zone, buyer_zone, instrument.duration_min),
+        rules.book_delivery_mode,
+        instrument.duration_min,
     )

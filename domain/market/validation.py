@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from domain.market.capability import capability_wh
-from domain.market.exposure import bought_pico_per_wh, exposed_micro, fits, sold_pico_per_wh
+from domain.market.exposure import bought_pico_per_wh, exposed_micro, fits, open_pico_per_wh, sold_pico_per_wh
 from domain.market.product_orders import Offer, refuse_product
 from domain.market.refusal import Refusal
 from domain.market.state import Connection, Instrument, Market
@@ -37,13 +37,10 @@ class SpokenFor:
 
     def take(self, instrument: Instrument, wish: SubmitOrder) -> None:
         """An order that is accepted together with the next ones."""
-        price = wish.limit_price_nano_per_kwh
-        if wish.side is not _SELL:
-            self.exposure_pico += wish.quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
-            return
-        assumed = instrument.rules.assumed_price_nano_per_kwh
-        self.exposure_pico += wish.quantity_wh * sold_pico_per_wh(price, assumed)
-        for slot in instrument.slots:
+        sells = wish.side is _SELL
+        per_wh = open_pico_per_wh(instrument.rules, not sells, wish.limit_price_nano_per_kwh)
+        self.exposure_pico += wish.quantity_wh * per_wh
+        for slot in instrument.slots if sells else ():
             place = wish.connection, slot.start_at
             self.used_wh[place] = self.used_wh.get(place, 0) + wish.quantity_wh // len(instrument.slots)
 
@@ -93,11 +90,8 @@ def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the o
     if wish.terms is not None and (broken := _rebid(state, party, wish.terms)) is not None:
         return broken
     expires_at = wish.expires_at
-    if expires_at is not None:
-        if expires_at <= at:
-            return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, at, expires_at)
-        if expires_at > instrument.gate_at:
-            return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
+    if expires_at is not None and (broken := refuse_expiry(instrument, expires_at, at)) is not None:
+        return broken
     if wish.terms is not None or rules.quality is not None:
         named = None if wish.terms is None else wish.terms.product
         until_at = instrument.gate_at if expires_at is None else expires_at
@@ -131,6 +125,15 @@ def _minimum(instrument: Instrument, wish: SubmitOrder) -> Refusal | None:
         return Refusal(MarketRefusal.QUANTITY_OFF_LOT, lot_wh, minimum_wh)
     if minimum_wh > wish.quantity_wh:
         return Refusal(MarketRefusal.MINIMUM_ABOVE_QUANTITY, wish.quantity_wh, minimum_wh)
+    return None
+
+
+def refuse_expiry(instrument: Instrument, expires_at: int, at: int) -> Refusal | None:
+    """Past already, or behind the gate."""
+    if expires_at <= at:
+        return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, at, expires_at)
+    if expires_at > instrument.gate_at:
+        return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, instrument.gate_at, expires_at)
     return None
 
 
