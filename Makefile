@@ -5,6 +5,7 @@ ARGS ?=
 PYTHON ?=
 SEED ?= 1
 MINUTES ?= 15
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 ROOMS := schemas domain projections consumers infra gateways examples benchmarks
@@ -15,8 +16,9 @@ UV_VERSION := 0.13.9
 demo: venv
 	$(BIN)/python -m examples.demo $(ARGS)
 
+# Half of the tests wait for servers while the other half computes; WORKERS=0 runs them one after the other.
 test: venv
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 # The long fault tests, then random faults over real processes on three brokers: make soak SEED=1 MINUTES=15
 soak: venv

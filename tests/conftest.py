@@ -24,6 +24,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", default="10", help="seeds of the simulation (default 10)")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What one worker runs by itself: a file, so that its fixtures are made once, or all that share servers.
+
+    Tests that kill servers have their own, so they go on beside those that use the shared ones.
+    """
+    for item in items:
+        folder = item.path.relative_to(config.rootpath).parts[1]
+        group = {"contract": "servers", "e2e": "servers", "faults": "faults"}.get(folder, str(item.path))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The database of DATABASE_URL, else one that is started for this session; without either a test fails."""
