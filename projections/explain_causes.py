@@ -24,7 +24,8 @@ _REGISTERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _CONTRACT: Final = """
 SELECT contract, trade, seller, buyer, first_start_at, interval_min, quantity_wh, price_nano_per_kwh,
-       delivery_mode, rules_version, version, partition, seq, tick
+       coalesce(seller_price_nano_per_kwh, price_nano_per_kwh) AS seller_price_nano_per_kwh, delivery_mode,
+       rules_version, version, partition, seq, tick
 FROM contracts
 WHERE contract = %(contract)s AND tick < %(cutoff)s
 ORDER BY version DESC
@@ -33,7 +34,8 @@ LIMIT 1
 
 _FIRM_CONTRACTS: Final = """
 SELECT contract, trade, seller, buyer, first_start_at, interval_min, quantity_wh, price_nano_per_kwh,
-       delivery_mode, rules_version, version, partition, seq, tick
+       coalesce(seller_price_nano_per_kwh, price_nano_per_kwh) AS seller_price_nano_per_kwh, delivery_mode,
+       rules_version, version, partition, seq, tick
 FROM contracts c
 WHERE (seller_connection = %(connection)s OR buyer_connection = %(connection)s)
   AND state = 'concluded' AND delivery_mode = 'firm' AND tick < %(cutoff)s AND first_start_at < %(to_at)s
@@ -145,7 +147,8 @@ async def cause_of(ask: Ask, settled: Settled) -> list[ExplainNode]:
             if not rows:
                 return [missing("contract", f"Contract {settled.reference} is not on the slates.")]
             node = await _contract(ask, rows[0])
-            return [_same_price(node, rows[0]["price_nano_per_kwh"], settled)]
+            price = "price_nano_per_kwh" if settled.kind == "delivered_purchase" else "seller_price_nano_per_kwh"
+            return [_same_price(node, rows[0][price], settled)]
         case "shared_consumption" | "shared_production":
             return [await _rules(ask, settled)]
         case "response":
@@ -274,12 +277,16 @@ async def _contract(ask: Ask, row: Row) -> ExplainNode:
         origin = ExplainNode("negotiated", "Seller and buyer agreed without a market: one proposed, one approved.")
     else:
         origin = await _trade(ask, row["trade"])
+    what = f"{row['seller']} sells to {row['buyer']}, settled {_said(row['delivery_mode'])}."
+    if row["seller_price_nano_per_kwh"] != row["price_nano_per_kwh"]:
+        what += " What the buyer pays beyond the seller's price is the operator's."
     return ExplainNode(
         title=f"contract {row['contract']}",
-        what=f"{row['seller']} sells to {row['buyer']}, settled {_said(row['delivery_mode'])}.",
+        what=what,
         figures={
             "contracted_wh": sum(row["quantity_wh"]),
             "price_nano_per_kwh": row["price_nano_per_kwh"],
+            "seller_price_nano_per_kwh": row["seller_price_nano_per_kwh"],
             "first_start_at": row["first_start_at"],
             "rules_version": row["rules_version"],
             "version": row["version"],

@@ -8,6 +8,8 @@ Debit is positive, credit negative, in 10⁻⁶ of a currency (money, or energy 
 * `sharing`, `clearing:contracts`, `imbalance`, `response`: the other side of accruals, by the charge.
   Contracts clear to zero, between two areas once both are settled; what stays in `sharing` is the
   community's pot (consumer less producer price);
+* `revenue:price_differences`: what buyers pay more than sellers get under contracts with two prices, by lines between
+  zones or by an auction's rule (a debit where sellers get more);
 * `revenue:energy`, `expense:energy`: residual sold and surplus bought at the issuer's tariff;
 * `vat`: owed to the tax office; `rounding`: accruals of 10⁻⁶ against documents in minor units;
 * `points:<party>`, `points:pool`: energy points; a party's points are a credit on its account.
@@ -24,6 +26,7 @@ POINT: Final = "POINT"
 VAT: Final = "vat"
 ROUNDING: Final = "rounding"
 POINTS_POOL: Final = "points:pool"
+PRICE_DIFFERENCES: Final = "revenue:price_differences"
 
 CONTRA: Final[Mapping[Charge, str]] = {
     Charge.SHARED_CONSUMPTION: "sharing",
@@ -34,6 +37,7 @@ CONTRA: Final[Mapping[Charge, str]] = {
     Charge.SURPLUS: "expense:energy",
     Charge.IMBALANCE: "imbalance",
     Charge.RESPONSE: "response",
+    Charge.PRICE_DIFFERENCE: "clearing:contracts",
 }
 """The account against which a charge is booked."""
 
@@ -76,10 +80,14 @@ def postings(entries: Iterable[Entry]) -> tuple[Posting, ...]:
 
 
 def accruals(lines: Iterable[AccruedLine], currency: str) -> tuple[Posting, ...]:
-    """Books settlement lines: money owed to a party is a credit on its accrued account, points likewise."""
+    """Books settlement lines: money owed to a party is a credit on its accrued account, points likewise.
+
+    A price difference is the issuer's own: no document will show it.
+    """
     entries: list[Entry] = []
     for line in lines:
-        entries.append((accrued(line.party), currency, -line.amount_micro))
+        kept = line.charge is Charge.PRICE_DIFFERENCE
+        entries.append((PRICE_DIFFERENCES if kept else accrued(line.party), currency, -line.amount_micro))
         entries.append((CONTRA[line.charge], currency, line.amount_micro))
         entries.append((points_of(line.party), POINT, -line.points_micro))
         entries.append((POINTS_POOL, POINT, line.points_micro))

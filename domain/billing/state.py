@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from domain.billing.accruals import Items, Period, PeriodAccruals, contains, differ
 from domain.billing.tariffs import Tariff
-from schemas.billing.events import InvoiceIssued, LedgerOpened, LinesAccrued
+from schemas.billing.events import Charge, InvoiceIssued, LedgerOpened, LinesAccrued
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class Ledger:
         self.slices += 1
         self.accrued_in = fact.currency
         period = (fact.from_at, fact.to_at)
-        for line in fact.lines:
+        for line in (line for line in fact.lines if line.charge is not Charge.PRICE_DIFFERENCE):
             accruals = self.accruals.setdefault(line.party, {}).setdefault(period, PeriodAccruals())
             accruals.add(line)
             accruals.run, accruals.run_number, accruals.order = fact.run, fact.run_number, self.slices

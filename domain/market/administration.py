@@ -15,6 +15,7 @@ from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, Rules
 from domain.market.timers import GATE, HALT_END, Timed
 from schemas.actors import POLICY
 from schemas.envelope import Command, Moment
+from schemas.market.auction_events import Mechanism
 from schemas.market.commands import (
     AdmitParticipant,
     AdoptRuleSet,
@@ -151,7 +152,7 @@ def _rules(rules: RuleSet) -> Refusal | None:
 
 
 def _call_rules(rules: RuleSet) -> Refusal | None:
-    """A call ends before the gate, and its result has time; books of several zones are not called."""
+    """A call ends before the gate, and its result has time. McAfee's is of one zone, its unit whole lots."""
     called = rules.auction
     if called is None:
         return None
@@ -159,7 +160,9 @@ def _call_rules(rules: RuleSet) -> Refusal | None:
     for holds, limit, found in (
         (called.opening_min < open_min, open_min - 1, called.opening_min),
         (called.deadline_min > 0, 1, 0),
-        (rules.network is None, 0, 1),
+        (called.mechanism is Mechanism.UNIFORM or rules.network is None, 0, 1),
+        (called.unit_wh % rules.lot_wh == 0, rules.lot_wh, called.unit_wh),
+        (called.unit_wh <= rules.max_quantity_wh, rules.max_quantity_wh, called.unit_wh),
     ):
         if not holds:
             return Refusal(MarketRefusal.INVALID_RULES, limit, found)

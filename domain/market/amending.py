@@ -17,6 +17,7 @@ from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, Instrument, Market
 from domain.market.timers import Ahead
 from domain.market.trading import as_entering, bounds_of, enter
+from domain.market.units import refuse_size
 from domain.market.validation import (
     refuse_capability,
     refuse_collar,
@@ -118,6 +119,7 @@ def _refuse_amendment(state: Market, wish: AmendOrder, actor: str, now: Moment) 
     rules = instrument.rules
     return (
         refuse_quantity(rules, wish.rest_wh, len(instrument.slots))
+        or refuse_size(instrument, wish.rest_wh)
         or refuse_price(rules, price)
         or (None if price == order.limit_price_nano_per_kwh else refuse_collar(instrument, order.buys, price))
         or (None if wish.expires_at is None else refuse_expiry(instrument, wish.expires_at, now.at))

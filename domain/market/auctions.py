@@ -5,16 +5,19 @@ nothing in it changes until the auction ends. Somebody calculates the result and
 as it comes (`clearing_check`). Without a result by the deadline the book trades on continuously.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from domain.identity import derived_id
 from domain.market.auction_state import Auction
+from domain.market.auction_trades import trades
 from domain.market.book import Order
-from domain.market.clearing import Clearing, Level, Offer
-from domain.market.clearing_check import ClearingCheck, Flaw
-from domain.market.evolution import name_of, uncross
+from domain.market.clearing import Offer
+from domain.market.clearing_check import Flaw
+from domain.market.evolution import look_again, name_of, uncross
+from domain.market.exposure import PICO_PER_MICRO
 from domain.market.gates import closing_key, gate_key
+from domain.market.network import hold, zones_of
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Instrument, Key, Market
 from domain.market.timers import (
@@ -28,7 +31,9 @@ from domain.market.timers import (
     Timed,
     Timer,
 )
-from domain.market.trading import contract_of
+from domain.market.trading import crossing_of
+from domain.market.units import unit_of
+from domain.rounding import half_up
 from schemas.actors import CALCULATION
 from schemas.envelope import Command, Moment
 from schemas.market.auction_commands import ProposeClearing
@@ -40,13 +45,15 @@ from schemas.market.auction_events import (
     AuctionFailed,
     AuctionPartChecked,
     AuctionStarted,
-    CalledLevel,
+    CalledLine,
     CalledPrice,
     CallRules,
+    ClearedZone,
 )
 from schemas.market.events import CommandRefused, Phase, TradeMade
 from schemas.market.phase_events import TradingResumed
 from schemas.market.reasons import MarketRefusal
+from schemas.market.rules import Line
 from schemas.values import MINUTE_US, Side
 
 MAX_LISTED: Final = 500
@@ -79,20 +86,37 @@ Fact = (
 
 
 def called(state: Market, instrument: Instrument, rules: CallRules, now_at: int) -> AuctionCalled:
-    """The fact that freezes a book. Its result must come before the gate."""
+    """The fact that freezes a book, and what may cross the lines. Its result must come before the gate."""
     start, duration_min = instrument.key
+    orders, intervals = _frozen(instrument), len(instrument.slots)
+    network, zones = instrument.rules.network, ()
+    if network is not None:
+        # A connection may have come from a zone that the rules do not know any more: it trades at home.
+        zones = tuple(dict.fromkeys((*zones_of(instrument.rules), *(order.zone for order in orders))))
+    lines = network.lines if network is not None else ()
     return AuctionCalled(
         state.market,
         derived_id(state.market, "auction", start, duration_min, now_at),
         start,
         duration_min,
-        len(_frozen(instrument)),
+        len(orders),
         instrument.rules.tick_nano_per_kwh,
-        instrument.rules.lot_wh * len(instrument.slots),
+        unit_of(instrument) or instrument.rules.lot_wh * intervals,
         rules.k_ppm,
         rules.rationing,
         min(now_at + rules.deadline_min * MINUTE_US, instrument.gate_at - 1),
+        zones,
+        tuple(_called_line(instrument, line) for line in lines),
+        rules.mechanism,
     )
+
+
+def _called_line(instrument: Instrument, line: Line) -> CalledLine:
+    crossing = crossing_of(instrument)
+    assert crossing is not None, "lines are in a network"
+    ways = (line.from_zone, line.to_zone), (line.to_zone, line.from_zone)
+    forward_wh, backward_wh = (crossing.room_wh(*way, False) for way in ways)
+    return CalledLine(line.line, line.from_zone, line.to_zone, forward_wh, backward_wh)
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
@@ -107,8 +131,16 @@ def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
     checked = AuctionPartChecked(*about, wish.part, wish.parts, wish.called, wish.orders, wish.filled_wh)
     if wish.part != wish.parts:
         return [checked]
-    price = wish.called.price_nano_per_kwh
-    return [checked, AuctionCleared(*about, price, wish.called.volume_wh, 0)]
+    assert instrument is not None, "a result of nothing is refused"
+    assert instrument.auction is not None, "a result of nothing is refused"
+    return [checked, _cleared(about, wish.called, instrument.auction.check_of(wish.called).income_pico())]
+
+
+def _cleared(about: tuple[str, str, int, int], called: CalledPrice, income_pico: int) -> AuctionCleared:
+    zones = (ClearedZone(z.zone, z.price_nano_per_kwh, z.bought_wh, z.sold_wh) for z in called.zones)
+    price, gets = called.price_nano_per_kwh, called.seller_price_nano_per_kwh
+    income_micro = half_up(income_pico, PICO_PER_MICRO)
+    return AuctionCleared(*about, price, called.volume_wh, 0, gets, tuple(zones), called.flows, income_micro)
 
 
 def _refuse(
@@ -127,12 +159,15 @@ def _refuse(
         return Refusal(MarketRefusal.PART_UNEXPECTED, auction.parts + 1, wish.part)
     if auction.proposed is not None and wish.called != auction.proposed:
         return Refusal(MarketRefusal.PART_UNEXPECTED, 1, wish.part)
-    check = auction.check or ClearingCheck(auction.rules, clearing_of(wish.called))
+    check = auction.check_of(wish.called)
+    if check.called != wish.called:
+        return _wrong(Flaw.TOTALS)
     expected = auction.orders[check.count : check.count + len(wish.orders)]
     if list(wish.orders) != expected or len(wish.orders) > MAX_LISTED:
         return _wrong(Flaw.LIST)
     trial = check.copy()
-    flaw = trial.take([offer_of(state, order) for order in wish.orders], wish.filled_wh)
+    offers = [offer_of(state, order) for order in wish.orders]
+    flaw = trial.take(_zones_of(state, auction, wish.orders), offers, wish.filled_wh)
     if flaw is None and wish.part == wish.parts:
         flaw = trial.finish(len(auction.orders))
     return None if flaw is None else _wrong(flaw)
@@ -149,16 +184,8 @@ def offer_of(state: Market, order_id: str) -> Offer:
     return Offer(order.buys, order.limit_price_nano_per_kwh, order.rest_wh, order.sequence)
 
 
-def clearing_of(called: CalledPrice) -> Clearing:
-    """A result in the terms of the check."""
-    bids, asks = (Level(x.quantity_wh, x.filled_wh, x.cut, x.at_cut) for x in (called.bids, called.asks))
-    return Clearing(called.price_nano_per_kwh, called.volume_wh, called.volume_wh, bids, asks)
-
-
-def called_price(clearing: Clearing) -> CalledPrice:
-    """A result in the terms of messages."""
-    bids, asks = (CalledLevel(x.quantity_wh, x.filled_wh, x.cut, x.at_cut) for x in (clearing.bids, clearing.asks))
-    return CalledPrice(clearing.price_nano_per_kwh, clearing.bought_wh, bids, asks)
+def _zones_of(state: Market, auction: Auction, orders: Sequence[str]) -> list[str]:
+    return [auction.zone_of(state.orders[order].zone) for order in orders]
 
 
 def apply(state: Market, fact: Fact) -> None:
@@ -181,9 +208,17 @@ def apply(state: Market, fact: Fact) -> None:
         case AuctionCleared():
             auction.cleared = fact
             auction.bids.reverse()
-            auction.asks.reverse()
+            for sellers in auction.asks.values():
+                sellers.reverse()
+            auction.flow_wh = {flow.line: flow.flow_wh for flow in fact.flows}
+            for line, flow_wh in auction.flow_wh.items():
+                _hold(instrument, line, max(flow_wh, 0), max(-flow_wh, 0))
+            _let_go(state, instrument, auction)
             state.remind(AT_ONCE, AUCTION_TRADES, instrument.gate_at, name_of(instrument))
-        case AuctionFailed() | AuctionEnded():
+        case AuctionFailed():
+            _let_go(state, instrument, auction)
+            _goes_on(state, instrument)
+        case AuctionEnded():
             _goes_on(state, instrument)
         case _:
             assert_never(fact)
@@ -192,21 +227,34 @@ def apply(state: Market, fact: Fact) -> None:
 def _call(state: Market, instrument: Instrument, fact: AuctionCalled) -> None:
     instrument.phase = Phase.AUCTION
     instrument.auction = Auction(fact, [order.order for order in _frozen(instrument)])
+    for line in fact.lines:
+        _hold(instrument, line.line, line.forward_wh, line.backward_wh)
     start, duration_min = instrument.key
     state.remind(AT_ONCE, AUCTION_LISTING, instrument.gate_at, name_of(instrument))
     state.remind(fact.deadline_at, AUCTION_DEADLINE, start, str(duration_min))
 
 
 def _taken(state: Market, auction: Auction, fact: AuctionPartChecked) -> None:
-    if auction.check is None:
-        auction.proposed = fact.called
-        auction.check = ClearingCheck(auction.rules, clearing_of(fact.called))
-    offers = [offer_of(state, order) for order in fact.orders]
-    auction.check.take(offers, fact.filled_wh)
+    auction.proposed, auction.check = fact.called, auction.check_of(fact.called)
+    offers, zones = [offer_of(state, order) for order in fact.orders], _zones_of(state, auction, fact.orders)
+    auction.check.take(zones, offers, fact.filled_wh)
     auction.parts = fact.part
-    for order, offer, filled in zip(fact.orders, offers, fact.filled_wh, strict=True):
+    for order, offer, zone, filled in zip(fact.orders, offers, zones, fact.filled_wh, strict=True):
         if filled:
-            (auction.bids if offer.buys else auction.asks).append((order, filled))
+            (auction.bids if offer.buys else auction.asks.setdefault(zone, [])).append((order, filled))
+
+
+def _let_go(state: Market, instrument: Instrument, auction: Auction) -> None:
+    """What was held of the lines since the call is free."""
+    for line in auction.called.lines:
+        _hold(instrument, line.line, -line.forward_wh, -line.backward_wh)
+    if auction.called.lines:
+        look_again(state, instrument.slots)
+
+
+def _hold(instrument: Instrument, line: str, forward_wh: int, backward_wh: int) -> None:
+    intervals = len(instrument.slots)
+    hold(instrument.slots, line, forward_wh // intervals, backward_wh // intervals)
 
 
 def _goes_on(state: Market, instrument: Instrument) -> None:
@@ -248,11 +296,13 @@ def _list(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
             tuple(Side.BUY if order.buys else Side.SELL for order in orders),
             tuple(order.limit_price_nano_per_kwh for order in orders),
             tuple(order.rest_wh for order in orders),
+            tuple(order.zone for order in orders) if fact.zones else (),
         )
     if ahead.room:
         ahead.room -= 1
         terms = fact.tick_nano_per_kwh, fact.lot_wh, fact.k_ppm, fact.rationing
-        yield AuctionStarted(*about, len(auction.orders), *terms)
+        network = fact.zones, fact.lines, fact.mechanism
+        yield AuctionStarted(*about, len(auction.orders), *terms, *network)
 
 
 def _crosses(state: Market, auction: Auction) -> bool:
@@ -263,67 +313,20 @@ def _crosses(state: Market, auction: Auction) -> bool:
 
 
 def _trade(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
-    """Trades of the result, each with its contract: buyers and sellers in the order of acceptance, nobody with himself
-    while there is somebody else."""
+    """Trades of the result, each with its contract, then the end."""
     instrument = state.instruments[closing_key(timer)]
     auction = instrument.auction
     assert auction is not None, "trades without an auction are over"
     assert auction.cleared is not None, "trades without a result are over"
     ahead.stop = True
-    price, result = auction.cleared.price_nano_per_kwh, auction.cleared
-    bids, asks = list(auction.bids), list(auction.asks)
-    rests: dict[str, int] = {}
-    while bids and ahead.room >= 2:
-        assert price is not None, "what trades has a price"
-        buy, buy_wh = bids[-1]
-        place = _partner(state, buy, asks)
-        sell, sell_wh = asks[place]
-        energy_wh = min(buy_wh, sell_wh)
-        for side, at, order, left in ((bids, len(bids) - 1, buy, buy_wh), (asks, place, sell, sell_wh)):
-            if left == energy_wh:
-                del side[at]
-            else:
-                side[at] = order, left - energy_wh
-            rests[order] = rests.get(order, state.orders[order].rest_wh) - energy_wh
-        trade = _made(state, result, buy, sell, energy_wh, (rests[buy], rests[sell]))
-        ahead.room -= 2
-        yield trade
-        zones = state.orders[sell].zone, state.orders[buy].zone
-        yield contract_of(instrument, trade, derived_id(trade.trade, "contract"), *zones)
-    if not bids and ahead.room:
+    told = list(trades(state, instrument, auction, ahead.room))
+    ahead.room -= len(told)
+    yield from told
+    left_wh = sum(wh for _, wh in auction.bids)
+    result = auction.cleared
+    if left_wh == sum(fact.quantity_wh for fact in told if isinstance(fact, TradeMade)) and ahead.room:
         ahead.room -= 1
         yield AuctionEnded(result.market, result.auction, result.delivery_start_at, result.interval_min)
-
-
-def _partner(state: Market, buy: str, asks: list[tuple[str, int]]) -> int:
-    """The next seller who is somebody else; the next one where all are the buyer himself."""
-    party = state.orders[buy].party
-    last = len(asks) - 1
-    return next((n for n in range(last, -1, -1) if state.orders[asks[n][0]].party != party), last)
-
-
-def _made(
-    state: Market, result: AuctionCleared, buy: str, sell: str, energy_wh: int, rests_wh: tuple[int, int]
-) -> TradeMade:
-    """The later order counts as the one that came to the other."""
-    buyer, seller = state.orders[buy], state.orders[sell]
-    assert result.price_nano_per_kwh is not None, "what trades has a price"
-    return TradeMade(
-        state.market,
-        derived_id(result.auction, "trade", buy, sell),
-        result.delivery_start_at,
-        result.interval_min,
-        buy,
-        sell,
-        buyer.party,
-        seller.party,
-        buyer.connection,
-        seller.connection,
-        Side.BUY if buyer.sequence > seller.sequence else Side.SELL,
-        energy_wh,
-        result.price_nano_per_kwh,
-        *rests_wh,
-    )
 
 
 def _fail(state: Market, timer: Timer, ahead: Ahead) -> Iterator[AuctionFailed]:

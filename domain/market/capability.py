@@ -21,7 +21,8 @@ class Slot:
     one tells its length.
 
     `used_wh` is the rule's sum per connection, `flow_wh` what crosses each line net (+ from its first zone to its
-    second), `capacity_wh` what the operator published of a line, that way and back.
+    second), `capacity_wh` what the operator published of a line, that way and back, `held_wh` what of it is kept for
+    auctions whose trades do not stand yet.
     """
 
     start_at: int
@@ -30,6 +31,7 @@ class Slot:
     used_wh: dict[str, int] = field(default_factory=dict)
     flow_wh: dict[str, int] = field(default_factory=dict)
     capacity_wh: dict[str, tuple[int, int]] = field(default_factory=dict)
+    held_wh: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def capability_wh(injection_w: int, interval_min: int) -> int:

@@ -8,9 +8,10 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from domain.market.capability import Slot
-from domain.market.contract_state import Claims, Version
+from domain.market.contract_state import Claims, Version, seller_gets
 from domain.market.evolution import look_again
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
+from domain.market.network import left_wh
 from domain.market.refusal import Refusal
 from domain.market.state import Instrument, Market, starts
 from domain.market.validation import SpokenFor, refuse_credit, refuse_sales
@@ -34,11 +35,11 @@ def claims_of(state: Market, version: Version) -> Claims:
     if isinstance(version, ContractRevised) and version.state is ContractState.CANCELLED:
         return found
     for slot, instrument, quantity_wh in _open(state, version):
-        rules, price = instrument.rules, version.price_nano_per_kwh
+        rules = instrument.rules
         _add(found.capability_wh, (slot.start_at, version.seller_connection), quantity_wh)
         _add(found.capability_wh, (slot.start_at, version.buyer_connection), -quantity_wh)
-        bought = quantity_wh * bought_pico_per_wh(price, rules.credit)
-        sold = quantity_wh * sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
+        bought = quantity_wh * bought_pico_per_wh(version.price_nano_per_kwh, rules.credit)
+        sold = quantity_wh * sold_pico_per_wh(seller_gets(version), rules.assumed_price_nano_per_kwh)
         _add(found.credit_pico, (instrument.key, version.buyer), bought)
         _add(found.credit_pico, (instrument.key, version.seller), sold)
         if version.buyer_zone is not None and version.buyer_zone != version.zone:
@@ -95,12 +96,11 @@ def refuse_growth(state: Market, more: Claims, listed: Iterable[Instrument | Non
         if (broken := refuse_sales(held, connection, sales, SpokenFor(taken))) is not None:
             return broken
     for (start, line), wh in more.flow_wh.items():
-        slot = state.slots[start]
-        forward, backward = slot.capacity_wh.get(line, (0, 0))
-        flow_wh = slot.flow_wh.get(line, 0) + wh
-        limit = forward if wh > 0 else backward
-        if abs(flow_wh) > limit and (flow_wh > 0) is (wh > 0):
-            return Refusal(MarketRefusal.LINE_EXCEEDED, limit, abs(flow_wh))
+        slot, sign = state.slots[start], 1 if wh > 0 else -1
+        left = left_wh(slot, line, sign)
+        if abs(wh) > left:
+            crosses_wh = sign * slot.flow_wh.get(line, 0)
+            return Refusal(MarketRefusal.LINE_EXCEEDED, crosses_wh + left, crosses_wh + abs(wh))
     for party, pico in by_party(more).items():
         refusal = refuse_credit(state, party, pico)
         if refusal is not None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from domain.market.claims import claims_of, growth, instruments_of, refuse_growth
-from domain.market.contract_state import Held
-from domain.market.contract_versions import assigned, ended, revised, terms_of
+from domain.market.contract_state import Held, seller_gets
+from domain.market.contract_versions import assigned, ended, repriced, revised
 from domain.market.refusal import Refusal
 from domain.market.state import Market
 from domain.market.validation import refuse_price, refuse_quantity
@@ -76,7 +76,7 @@ def next_version(state: Market, held: Held, wish: Own, actor: str) -> ContractRe
     """What the contract would be."""
     match wish:
         case ProposeChange():
-            terms = terms_of(held.version, quantity_wh=wish.quantity_wh, price_nano_per_kwh=wish.price_nano_per_kwh)
+            terms = repriced(held.version, wish.quantity_wh, wish.price_nano_per_kwh)
             return revised(held, terms, ContractState.CONCLUDED, RevisionReason.CHANGED)
         case AssignContract():
             terms = assigned(state, held.version, actor, wish.party, wish.connection)
@@ -129,9 +129,11 @@ def _against_terms(state: Market, held: Held, wish: ProposeChange) -> Iterator[R
     assert first is not None, "a contract whose first gate is open has its instrument"
     refusals = [refusal for wh in wish.quantity_wh if (refusal := refuse_quantity(first.rules, wh)) is not None]
     yield from sorted(refusals, key=lambda refusal: _QUANTITY_ORDER.index(refusal.reason))
-    refusal = refuse_price(first.rules, wish.price_nano_per_kwh)
-    if refusal is not None:
-        yield refusal
+    terms = repriced(version, wish.quantity_wh, wish.price_nano_per_kwh)
+    for price in (terms.price_nano_per_kwh, seller_gets(terms)):
+        refusal = refuse_price(first.rules, price)
+        if refusal is not None:
+            yield refusal
     if (wish.quantity_wh, wish.price_nano_per_kwh) == (version.quantity_wh, version.price_nano_per_kwh):
         yield Refusal(MarketRefusal.NOTHING_CHANGED)
 

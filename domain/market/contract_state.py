@@ -5,13 +5,20 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from schemas.columns import repeated, repeated_of, texts, texts_of
-from schemas.market.contract_events import ContractRevised, ContractState, RevisionProposed
-from schemas.market.events import ContractConcluded
+from schemas.market.contract_events import ContractRevised, ContractState, RevisedTerms, RevisionProposed
+from schemas.market.events import ContractConcluded, TradeMade
 
 Key = tuple[int, int]
 
 Version = ContractConcluded | ContractRevised
 """A contract whole: as it was concluded, or as it was revised."""
+
+
+def seller_gets(terms: Version | RevisedTerms | TradeMade) -> int:
+    """The price of the seller, in 10⁻⁹ per kWh; the buyer's is `price_nano_per_kwh`."""
+    price = terms.seller_price_nano_per_kwh
+    return terms.price_nano_per_kwh if price is None else price
+
 
 _REPEATED: Final = tuple(f.name for f in fields(ContractConcluded) if f.name not in ("contract", "trade"))
 

@@ -35,6 +35,7 @@ def concluded(
     price_nano_per_kwh: int,
     mode: DeliveryMode,
     duration_min: int | None = None,
+    seller_price_nano_per_kwh: int | None = None,
 ) -> ContractConcluded:
     """The first version of a contract, with what the rules say of it; `quantity_wh` is per settlement interval.
 
@@ -65,6 +66,7 @@ def concluded(
         0 if agreed is None else agreed.tolerance_ppm,
         0 if agreed is None else agreed.penalty_ppm,
         None if duration_min == rules.interval_min else duration_min,
+        seller_price_nano_per_kwh,
     )
 
 
@@ -79,8 +81,18 @@ def terms_of(version: Version, **changes: Any) -> RevisedTerms:
         "buyer_zone": version.buyer_zone,
         "quantity_wh": version.quantity_wh,
         "price_nano_per_kwh": version.price_nano_per_kwh,
+        "seller_price_nano_per_kwh": version.seller_price_nano_per_kwh,
     }
     return RevisedTerms(**{**fields, **changes})
+
+
+def repriced(version: Version, quantity_wh: tuple[int, ...], price_nano_per_kwh: int) -> RevisedTerms:
+    """Another quantity and price. The operator keeps what it gets of each kWh: both prices move."""
+    seller_price = version.seller_price_nano_per_kwh
+    if seller_price is not None:
+        seller_price += price_nano_per_kwh - version.price_nano_per_kwh
+    changes = {"price_nano_per_kwh": price_nano_per_kwh, "seller_price_nano_per_kwh": seller_price}
+    return terms_of(version, quantity_wh=quantity_wh, **changes)
 
 
 def assigned(state: Market, version: Version, leaving: str, party: str, connection: str) -> RevisedTerms:
@@ -132,6 +144,7 @@ def revised(held: Held, terms: RevisedTerms, state: ContractState, reason: Revis
         state,
         reason,
         before.duration_min,
+        terms.seller_price_nano_per_kwh,
     )
 
 

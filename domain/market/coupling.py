@@ -12,20 +12,10 @@ from itertools import chain
 
 from domain.market.clearing import AuctionRules, Clearing, Offer, clearing_at, fills, price_in
 from domain.market.clearing_check import ClearingCheck, Ends, Flaw
+from schemas.market.auction_events import CalledLine
 
 Flows = Mapping[str, int]
 """Wh by line, positive from its first zone to its second."""
-
-
-@dataclass(frozen=True, slots=True)
-class LineRoom:
-    """A line and what may cross it each way in the interval of the auction. Lines close no ring."""
-
-    line: str
-    from_zone: str
-    to_zone: str
-    forward_wh: int
-    backward_wh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +27,7 @@ class Coupled:
     flow_wh: Flows
 
 
-def couple(books: Mapping[str, Sequence[Offer]], lines: Sequence[LineRoom], rules: AuctionRules) -> Coupled:
+def couple(books: Mapping[str, Sequence[Offer]], lines: Sequence[CalledLine], rules: AuctionRules) -> Coupled:
     """The largest welfare, and of that the largest volume. Each book stands in the order of sequence.
 
     Again and again the pair of zones trades whose best open bid and ask are furthest apart and between which the
@@ -66,7 +56,7 @@ def couple(books: Mapping[str, Sequence[Offer]], lines: Sequence[LineRoom], rule
     return _priced(books, open_, lines, flow, rules)
 
 
-def congestion_income_pico(clearings: Mapping[str, Clearing], lines: Iterable[LineRoom], flow_wh: Flows) -> int:
+def congestion_income_pico(clearings: Mapping[str, Clearing], lines: Iterable[CalledLine], flow_wh: Flows) -> int:
     """What buyers pay more than sellers get: flow times the difference in price, in 10⁻¹² currency units."""
     income = 0
     for line in lines:
@@ -82,7 +72,7 @@ def congestion_income_pico(clearings: Mapping[str, Clearing], lines: Iterable[Li
 def finish(
     checks: Mapping[str, ClearingCheck],
     counts: Mapping[str, int],
-    lines: Sequence[LineRoom],
+    lines: Sequence[CalledLine],
     flow_wh: Flows,
     rules: AuctionRules,
 ) -> Flaw | None:
@@ -111,7 +101,7 @@ def finish(
 
 
 def prices_of(
-    ends: Mapping[str, Ends], traded: set[str], lines: Sequence[LineRoom], flow_wh: Flows, rules: AuctionRules
+    ends: Mapping[str, Ends], traded: set[str], lines: Sequence[CalledLine], flow_wh: Flows, rules: AuctionRules
 ) -> dict[str, int | None]:
     """The rule's price of each zone that trades or is passed through; the others have none."""
     passed = {zone for line in lines if flow_wh[line.line] for zone in (line.from_zone, line.to_zone)}
@@ -151,10 +141,10 @@ class _Depth:
         return Ends(self.bid_accepted, bid_rejected, self.ask_accepted, ask_rejected)
 
 
-_Way = tuple[tuple[LineRoom, int], ...]
+_Way = tuple[tuple[CalledLine, int], ...]
 
 
-def _furthest(open_: Mapping[str, _Depth], lines: Sequence[LineRoom], flow: Flows) -> tuple[str, str, _Way] | None:
+def _furthest(open_: Mapping[str, _Depth], lines: Sequence[CalledLine], flow: Flows) -> tuple[str, str, _Way] | None:
     found = None
     most = (-1, False)
     for seller, depth in open_.items():
@@ -170,7 +160,7 @@ def _furthest(open_: Mapping[str, _Depth], lines: Sequence[LineRoom], flow: Flow
     return found
 
 
-def _ways(zone: str, lines: Sequence[LineRoom], flow: Flows) -> dict[str, _Way]:
+def _ways(zone: str, lines: Sequence[CalledLine], flow: Flows) -> dict[str, _Way]:
     """The zones to which more can flow, and over which lines."""
     ways: dict[str, _Way] = {zone: ()}
     reached = [zone]
@@ -183,14 +173,14 @@ def _ways(zone: str, lines: Sequence[LineRoom], flow: Flows) -> dict[str, _Way]:
     return ways
 
 
-def _room(line: LineRoom, sign: int, flow: Flows) -> int:
+def _room(line: CalledLine, sign: int, flow: Flows) -> int:
     return line.forward_wh - flow[line.line] if sign > 0 else line.backward_wh + flow[line.line]
 
 
 def _priced(
     books: Mapping[str, Sequence[Offer]],
     open_: Mapping[str, _Depth],
-    lines: Sequence[LineRoom],
+    lines: Sequence[CalledLine],
     flow: Flows,
     rules: AuctionRules,
 ) -> Coupled:
@@ -207,7 +197,7 @@ def _priced(
     return Coupled(clearings, filled, flow)
 
 
-def _ordered(lines: Iterable[LineRoom], flow: Flows) -> list[tuple[str, str]]:
+def _ordered(lines: Iterable[CalledLine], flow: Flows) -> list[tuple[str, str]]:
     """Pairs of zones of which the first may not be dearer than the second."""
     pairs = (
         ((line.to_zone, line.from_zone) if sign > 0 else (line.from_zone, line.to_zone))
@@ -217,7 +207,7 @@ def _ordered(lines: Iterable[LineRoom], flow: Flows) -> list[tuple[str, str]]:
     return list(pairs)
 
 
-def _nobody_is_left(ends: Mapping[str, Ends], lines: Sequence[LineRoom], flow: Flows) -> bool:
+def _nobody_is_left(ends: Mapping[str, Ends], lines: Sequence[CalledLine], flow: Flows) -> bool:
     """No rejected bid can be reached by a rejected ask that is not dearer, and there are supporting prices.
 
     Without supporting prices an accepted offer could be given up for a better one, or flow otherwise.

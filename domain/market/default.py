@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from domain.market.book import Order
 from domain.market.claims import instruments_of
-from domain.market.contract_state import Held
+from domain.market.contract_state import Held, seller_gets
 from domain.market.contract_versions import closed_out, revised
 from domain.market.contracts import ended_revision, undelivered
 from domain.market.exposure import PICO_PER_MICRO
@@ -145,7 +145,8 @@ def _closed(state: Market, party: str, held: Held, waits: tuple[bool, ...], numb
     version = held.version
     buys = version.buyer == party
     quantity_wh = sum(wh for wh, is_open in zip(version.quantity_wh, waits, strict=True) if is_open)
-    price, close_out = version.price_nano_per_kwh, _close_out_price(_rules_of(state, held))
+    price = seller_gets(version) if buys else version.price_nano_per_kwh  # of the other side, whose loss it is
+    close_out = _close_out_price(_rules_of(state, held))
     worse = price - close_out if buys else close_out - price
     return PositionClosed(
         state.market,

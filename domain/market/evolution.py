@@ -6,7 +6,7 @@ from typing import Final, assert_never
 from domain.market.book import Order
 from domain.market.capability import Slot, use
 from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
-from domain.market.network import flow
+from domain.market.network import flow, hold
 from domain.market.state import Instrument, Market
 from domain.market.timers import AT_ONCE, CLOSING, EXPIRY, UNCROSSING
 from schemas.market.events import (
@@ -96,16 +96,18 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
 
 def _traded(state: Market, fact: TradeMade) -> bool:
     instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
-    price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
+    price, seller_price, quantity_wh = fact.price_nano_per_kwh, fact.seller_price_nano_per_kwh, fact.quantity_wh
+    if seller_price is None:
+        seller_price = price
     bought = quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
-    sold = quantity_wh * sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
+    sold = quantity_wh * sold_pico_per_wh(seller_price, instrument.rules.assumed_price_nano_per_kwh)
     buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
     _filled(state, instrument, buyer, quantity_wh, bought, fact.buy_rest_wh)
     _filled(state, instrument, seller, quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
     instrument.last_price_nano_per_kwh = price
     if instrument.auction is not None:
-        instrument.auction.traded(fact.buy_order, fact.sell_order, quantity_wh)
+        instrument.auction.traded(fact.buy_order, fact.sell_order, seller.zone, quantity_wh)
     if instrument.paths is not None:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
         _made_way(state, instrument)
@@ -120,7 +122,12 @@ def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone
     """What crosses a line one way makes room the other way."""
     if buyer_zone != seller_zone:
         assert instrument.paths is not None, "nothing crosses in one zone"
-        flow(instrument.slots, instrument.paths[seller_zone, buyer_zone], quantity_wh // len(instrument.slots))
+        path, each_wh = instrument.paths[seller_zone, buyer_zone], quantity_wh // len(instrument.slots)
+        flow(instrument.slots, path, each_wh)
+        if instrument.auction is not None:
+            instrument.auction.crossed(path, quantity_wh)
+            for line, sign in path:
+                hold(instrument.slots, line, -each_wh if sign > 0 else 0, -each_wh if sign < 0 else 0)
         look_again(state, instrument.slots)
 
 

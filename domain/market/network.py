@@ -78,13 +78,13 @@ class Crossing:
     planned_wh: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def room_wh(self, zone: str, other: str, buys: bool) -> int:
-        """What an order in `zone` can trade with one in `other`: published capacity less what crosses net."""
+        """What an order in `zone` can trade with one in `other`: the least that is left of a line on the way."""
         path = self.paths.get((other, zone) if buys else (zone, other))
         if path is None:
             return 0
         planned = self.planned_wh
         room = min(
-            _left_wh(slot, line, sign) - sign * planned.get((slot.start_at, line), 0)
+            left_wh(slot, line, sign) - sign * planned.get((slot.start_at, line), 0)
             for slot in self.slots
             for line, sign in path
         )
@@ -99,10 +99,20 @@ class Crossing:
                     self.planned_wh[place] = self.planned_wh.get(place, 0) + sign * energy_wh // self.intervals
 
 
-def _left_wh(slot: Slot, line: str, sign: int) -> int:
+def left_wh(slot: Slot, line: str, sign: int) -> int:
+    """What can still cross a line in a settlement interval that way: published capacity less what crosses net and what
+    is held for auctions; below 0 where less was published later than crosses already."""
     forward, backward = slot.capacity_wh.get(line, (0, 0))
+    held_forward, held_backward = slot.held_wh.get(line, (0, 0))
     flow = slot.flow_wh.get(line, 0)
-    return forward - flow if sign > 0 else backward + flow
+    return forward - flow - held_forward if sign > 0 else backward + flow - held_backward
+
+
+def hold(slots: Iterable[Slot], line: str, forward_wh: int, backward_wh: int) -> None:
+    """So much more of a line is kept for an auction each way in every settlement interval; < 0 gives it back."""
+    for slot in slots:
+        forward, backward = slot.held_wh.get(line, (0, 0))
+        slot.held_wh[line] = forward + forward_wh, backward + backward_wh
 
 
 def flow(slots: Iterable[Slot], path: Path, energy_wh: int) -> None:

@@ -255,4 +255,5 @@ def contract_of(
         trade.price_nano_per_kwh,
         rules.book_delivery_mode,
         instrument.duration_min,
+        trade.seller_price_nano_per_kwh,
     )

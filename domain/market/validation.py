@@ -17,6 +17,7 @@ from domain.market.exposure import bought_pico_per_wh, exposed_micro, fits, open
 from domain.market.product_orders import Offer, refuse_product
 from domain.market.refusal import Refusal
 from domain.market.state import Connection, Instrument, Market
+from domain.market.units import refuse_unit
 from schemas.envelope import Moment
 from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import OrderTerms, Phase, Restriction, RuleSet
@@ -80,6 +81,8 @@ def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the o
         return Refusal(MarketRefusal.RESOURCE_NOT_VERIFIED)
     rules, quantity_wh, price = instrument.rules, wish.quantity_wh, wish.limit_price_nano_per_kwh
     if (broken := refuse_quantity(rules, quantity_wh, len(instrument.slots))) is not None:
+        return broken
+    if rules.auction is not None and (broken := refuse_unit(instrument, party, not sells, quantity_wh)) is not None:
         return broken
     if wish.terms is not None and (broken := _minimum(instrument, wish)) is not None:
         return broken

@@ -14,7 +14,8 @@ def accrue(fact: Recorded[LinesPosted]) -> Iterable[Wish]:
 
     A rest that is paid as imbalance goes along with amount 0 and its reference `PRICED_AS_IMBALANCE`:
     billing shows it and does not price it. Transit is left out, it is the issuer's with itself: what the
-    ledger's clearing of contracts holds of it goes to zero with the run of the other area.
+    ledger's clearing of contracts holds of it goes to zero with the run of the other area. A price difference is the
+    issuer's too, and is booked: it is what buyers pay more than sellers get.
     """
     posted = fact.body
     lines = tuple(_accrued(line) for line in posted.lines if line.kind is not LineKind.TRANSIT)

@@ -152,7 +152,7 @@ class _Intervals:
         for promise in promised:
             if promise.entering_wh:
                 terms, (end,) = promise.terms, promise.ends()
-                operator, price = terms["operator"], terms["price_nano_per_kwh"]
+                operator, price = terms["operator"], promise.seller_gets_nano_per_kwh
                 account = Account(LineKind.TRANSIT, end, operator, operator, promise.contract, price)
                 points = terms["points_per_kwh"]
                 self._book.attribute(account, meters.interval, promise.entering_wh, points_per_kwh=points)
@@ -175,12 +175,17 @@ class _Intervals:
 
     def _contract_line(self, kind: LineKind, meters: _Meters, promise: Promised, wh: int, settled_wh: int) -> None:
         terms = promise.terms
-        side = "buyer" if kind is LineKind.DELIVERED_PURCHASE else "seller"
-        account = Account(
-            kind, terms[f"{side}_connection"], terms[side], terms["operator"], promise.contract,
-            terms["price_nano_per_kwh"],
-        )  # fmt: skip
+        buys = kind is LineKind.DELIVERED_PURCHASE
+        side, price = ("buyer", terms["price_nano_per_kwh"]) if buys else ("seller", promise.seller_gets_nano_per_kwh)
+        connection, operator = terms[f"{side}_connection"], terms["operator"]
+        account = Account(kind, connection, terms[side], operator, promise.contract, price)
         self._book.attribute(account, meters.interval, wh, settled_wh, terms["points_per_kwh"])
+        gets = promise.seller_gets_nano_per_kwh
+        if buys and price != gets:
+            operators = operator, operator, promise.contract, price - gets, gets
+            self._book.attribute(
+                Account(LineKind.PRICE_DIFFERENCE, connection, *operators), meters.interval, settled_wh
+            )
 
     def _imbalance(self, meters: _Meters, positions: Mapping[str, int]) -> None:
         series, interval = self._run.imbalance_series, meters.interval

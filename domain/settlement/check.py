@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from domain.settlement.lines import (
+    CARRIED,
     DELIVERED,
     INJECTIONS,
     PRICED_BY_TARIFF,
@@ -141,13 +142,16 @@ def _imbalance_owed(lines: Iterable[SettlementLine]) -> int:
 
 
 def _priced(run: Run, draft: Draft, part: ProposeRunPart) -> Iterator[Objection]:
-    """Money is price x energy with the sign of the kind; a tariff's or the imbalance's is not invented here."""
+    """Money is price x energy with the sign of the kind; a tariff's or the imbalance's is not invented here.
+
+    A price difference is the rest of two rounded amounts: it may be 10⁻⁶ off, and the contract's sum pins it.
+    """
     reason = SettlementRefusal.AMOUNT_NOT_PRICE_TIMES_ENERGY
     operator = run.started.operator
     for line in part.lines:
         if line.kind in SIGN:
             amount = priced_micro(line.kind, line.price_nano_per_kwh, line.settled_wh)
-            if line.amount_micro != amount:
+            if abs(line.amount_micro - amount) > (line.kind is LineKind.PRICE_DIFFERENCE):
                 yield Objection(reason, line.line, amount, line.amount_micro)
         elif line.price_nano_per_kwh or (line.kind in RESTS and line.amount_micro):
             yield Objection(reason, line.line, 0, line.amount_micro)
@@ -168,7 +172,7 @@ def _points_possible(line: SettlementLine) -> bool:
 def _pricer_possible(line: SettlementLine, operator: str) -> bool:
     if line.kind is LineKind.IMBALANCE:
         return line.counterparty == operator
-    if line.kind is LineKind.TRANSIT:
+    if line.kind in (LineKind.TRANSIT, LineKind.PRICE_DIFFERENCE):
         return line.counterparty == line.party
     if line.kind in RESTS and line.reference == PRICED_AS_IMBALANCE:
         return line.counterparty == operator
@@ -209,13 +213,18 @@ def _balanced(draft: Draft, totals: ProposeRunTotals) -> Iterator[Objection]:
 
 
 def _contract_imbalances(lines: list[SettlementLine]) -> Iterator[int]:
-    yield sum(line.settled_wh * SIGN[line.kind] for line in lines)
+    carried = [line for line in lines if line.kind in CARRIED]
+    yield sum(line.settled_wh * SIGN[line.kind] for line in carried)
     yield sum(line.amount_micro for line in lines)
     yield sum(line.points_micro for line in lines)
+    # The operator's difference is of what is bought.
+    over = [line.settled_wh for line in lines if line.kind is LineKind.PRICE_DIFFERENCE]
+    if over:
+        yield sum(over) - sum(line.settled_wh for line in lines if line.kind is LineKind.DELIVERED_PURCHASE)
     # Delivered in full on both sides (as-delivered always is): then in the same intervals.
-    if all(line.settled_wh == sum(line.energy_wh) for line in lines):
+    if all(line.settled_wh == sum(line.energy_wh) for line in carried):
         net: dict[int, int] = {}
-        for line in lines:
+        for line in carried:
             for interval, energy in enumerate(line.energy_wh, line.first_interval):
                 net[interval] = net.get(interval, 0) + energy * SIGN[line.kind]
         yield from net.values()

@@ -25,6 +25,13 @@ class Promised:
         return contract
 
     @property
+    def seller_gets_nano_per_kwh(self) -> int:
+        """The price of the seller; the buyer's is the contract's."""
+        gets: int | None = self.terms["seller_price_nano_per_kwh"]
+        price: int = self.terms["price_nano_per_kwh"]
+        return price if gets is None else gets
+
+    @property
     def entering_wh(self) -> int:
         """What it brings into the area: out of it is below 0, and between two ends in it 0."""
         return self.quantity_wh * (self.buyer_inside - self.seller_inside)

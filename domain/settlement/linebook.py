@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from domain.settlement.imbalance import cash_micro
-from domain.settlement.lines import DELIVERED, RESTS, line_id, points_micro, priced_micro
+from domain.settlement.lines import DELIVERED, RESTS, difference_micro, line_id, points_micro, priced_micro
 from schemas.settlement.events import LineKind, SettlementLine
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose line it is, what for, and at which price: one line of a run."""
+    """Whose line it is, what for, and at which price: one line of a run.
+
+    The price of a difference is on top of what the seller gets.
+    """
 
     kind: LineKind
     connection: str
@@ -18,6 +21,7 @@ class Account:
     counterparty: str
     reference: str
     price_nano_per_kwh: int = 0
+    seller_price_nano_per_kwh: int = 0
 
 
 @dataclass(slots=True)
@@ -81,6 +85,8 @@ class LineBook:
         end = max(entry.energy_wh, default=-1) + 1
         if kind is LineKind.IMBALANCE:
             amount = cash_micro(entry.imbalance)
+        elif kind is LineKind.PRICE_DIFFERENCE:
+            amount = difference_micro(account.seller_price_nano_per_kwh, price, entry.settled_wh)
         else:
             amount = 0 if kind in RESTS else priced_micro(kind, price, entry.settled_wh)
         return SettlementLine(

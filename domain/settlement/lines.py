@@ -14,7 +14,8 @@ INJECTIONS = frozenset({LineKind.SHARED_PRODUCTION, LineKind.DELIVERED_SALE, Lin
 RESTS = frozenset({LineKind.RESIDUAL, LineKind.SURPLUS})
 SHARED = frozenset({LineKind.SHARED_CONSUMPTION, LineKind.SHARED_PRODUCTION})
 DELIVERED = frozenset({LineKind.DELIVERED_PURCHASE, LineKind.DELIVERED_SALE})
-CONTRACTED = DELIVERED | {LineKind.TRANSIT}
+CARRIED = DELIVERED | {LineKind.TRANSIT}
+CONTRACTED = CARRIED | {LineKind.PRICE_DIFFERENCE}
 
 SIGN: Mapping[LineKind, int] = {
     LineKind.SHARED_CONSUMPTION: -1,
@@ -23,6 +24,7 @@ SIGN: Mapping[LineKind, int] = {
     LineKind.DELIVERED_SALE: 1,
     LineKind.RESPONSE: 1,
     LineKind.TRANSIT: 1,
+    LineKind.PRICE_DIFFERENCE: 1,
 }
 """Whether the party of a priced line receives (+) or pays (-) at a positive price, for energy above 0."""
 
@@ -44,6 +46,16 @@ def line_id(
 def priced_micro(kind: LineKind, price_nano_per_kwh: int, settled_wh: int) -> int:
     """The amount of a priced line in 10⁻⁶ units: price x energy, rounded once, half away from zero."""
     return half_up(SIGN[kind] * price_nano_per_kwh * settled_wh, _PICO_PER_MICRO)
+
+
+def difference_micro(seller_price_nano_per_kwh: int, difference_nano_per_kwh: int, settled_wh: int) -> int:
+    """What a buyer's and a seller's amounts, each rounded by itself, leave to the operator, in 10⁻⁶ units.
+
+    It is price difference × energy to 10⁻⁶.
+    """
+    kind = LineKind.PRICE_DIFFERENCE
+    paid = priced_micro(kind, seller_price_nano_per_kwh + difference_nano_per_kwh, settled_wh)
+    return paid - priced_micro(kind, seller_price_nano_per_kwh, settled_wh)
 
 
 def points_micro(kind: LineKind, points_per_kwh: int, settled_wh: int) -> int:

@@ -47,6 +47,7 @@ _BOOK_COLUMNS = {
     "sides": "text[]",
     "limit_prices_nano_per_kwh": "bigint[]",
     "rests_wh": "bigint[]",
+    "zones": "text[]",
 }
 
 AUCTION_BOOKS = View(

@@ -18,6 +18,7 @@ def _proposed(fact: Recorded[RevisionProposed]) -> Iterable[Row]:
         **fields_of(proposed, "market", "contract", "revision", "version_before", "reason", "proposer", "awaiting"),
         **fields_of(proposed, "lapses_at"),
         **fields_of(proposed.terms, "seller", "buyer", "quantity_wh", "price_nano_per_kwh"),
+        **fields_of(proposed.terms, "seller_price_nano_per_kwh"),
         "state": "proposed",
     }
 
@@ -37,6 +38,7 @@ REVISIONS = View(
         "buyer": "text",
         "quantity_wh": "bigint[]",
         "price_nano_per_kwh": "bigint",
+        "seller_price_nano_per_kwh": "bigint",
         "lapses_at": "bigint",
         "state": "text",
         "ending": "text",
@@ -104,7 +106,8 @@ CONTRACT_QUESTIONS = (
         f"""
 SELECT c.market, c.contract, c.version, c.state, coalesce(l.reason, 'concluded') AS reason,
     {_UTC.format("c.at")} AS since_utc, c.seller, c.buyer,
-    (SELECT sum(wh)::bigint FROM unnest(c.quantity_wh) AS wh) AS whole_wh, c.price_nano_per_kwh, c.currency,
+    (SELECT sum(wh)::bigint FROM unnest(c.quantity_wh) AS wh) AS whole_wh, c.price_nano_per_kwh,
+    c.seller_price_nano_per_kwh, c.currency,
     c.baseline_method, c.tolerance_ppm, c.penalty_ppm
 FROM contracts c
 LEFT JOIN contract_lineage l ON l.contract = c.contract AND l.version = c.version
@@ -127,7 +130,7 @@ ORDER BY o.market, o.sequence
         "revisions",
         f"""
 SELECT market, contract, version_before, reason, proposer, awaiting, seller, buyer,
-    (SELECT sum(wh)::bigint FROM unnest(quantity_wh) AS wh) AS whole_wh, price_nano_per_kwh,
+    (SELECT sum(wh)::bigint FROM unnest(quantity_wh) AS wh) AS whole_wh, price_nano_per_kwh, seller_price_nano_per_kwh,
     {_UTC.format("lapses_at")} AS lapses_utc,
     CASE WHEN state = 'proposed' AND EXISTS (SELECT FROM contract_lineage l
         WHERE l.contract = revisions.contract AND l.version_before = revisions.version_before)

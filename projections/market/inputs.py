@@ -10,7 +10,7 @@ from schemas.market.auction_events import AuctionStarted
 INPUTS: Mapping[str, Question] = {
     "book": Question(
         "auction_book",
-        "SELECT first, orders, sides, limit_prices_nano_per_kwh, rests_wh FROM auction_books"
+        "SELECT first, orders, sides, limit_prices_nano_per_kwh, rests_wh, zones FROM auction_books"
         " WHERE auction = %(auction)s ORDER BY first",
         ("auction",),
     ),

@@ -314,6 +314,8 @@ REFUSALS: Final[Mapping[MarketRefusal, tuple[Unit, str]]] = {
     _R.POSITION_UNKNOWN: (count, "The market's facts end at {limit}, found {found}: acknowledge what you were told."),
     _R.SURVEILLANCE_OFF: (count, "The rules of this delivery watch for nothing of this kind: adopt thresholds first."),
     _R.ALREADY_REPORTED: (count, "This was reported of the party and delivery already: nothing is left to do."),
+    _R.NOT_ONE_UNIT: (energy_wh, "Every order of this book is {limit}, found {found}: send one unit."),
+    _R.UNIT_STANDS: (count, "A party has {limit} open order a side here, this would be {found}: change or cancel it."),
 }
 """Reason → unit of limit and found, and the sentence."""
 

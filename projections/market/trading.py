@@ -106,6 +106,7 @@ _TRADES_COLUMNS = {
     "price_nano_per_kwh": "bigint",
     "buy_rest_wh": "bigint",
     "sell_rest_wh": "bigint",
+    "seller_price_nano_per_kwh": "bigint",
 }
 
 TRADES = View(
@@ -139,6 +140,7 @@ _CONTRACTS_COLUMNS = {
     "tolerance_ppm": "bigint",
     "penalty_ppm": "bigint",
     "duration_min": "bigint",
+    "seller_price_nano_per_kwh": "bigint",
 }
 
 CONTRACTS = View(

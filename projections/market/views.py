@@ -103,7 +103,7 @@ ORDER BY market, sequence
         "trades",
         f"""
 SELECT market, {_UTC.format("delivery_start_at")} AS delivery_utc, {_UTC.format("at")} AS made_utc, seller, buyer,
-    aggressor, quantity_wh, price_nano_per_kwh, trade
+    aggressor, quantity_wh, price_nano_per_kwh, seller_price_nano_per_kwh, trade
 FROM trades
 ORDER BY market, delivery_start_at, partition, seq, "row"
 """,
@@ -112,8 +112,9 @@ ORDER BY market, delivery_start_at, partition, seq, "row"
         "contracts",
         f"""
 SELECT market, {_UTC.format("first_start_at")} AS first_utc, cardinality(quantity_wh) AS intervals, interval_min,
-    seller, buyer, (SELECT sum(wh)::bigint FROM unnest(quantity_wh) AS wh) AS whole_wh, price_nano_per_kwh, currency,
-    points_per_kwh, delivery_mode, CASE WHEN trade IS NULL THEN 'negotiation' ELSE 'book' END AS source, version, state,
+    seller, buyer, (SELECT sum(wh)::bigint FROM unnest(quantity_wh) AS wh) AS whole_wh, price_nano_per_kwh,
+    seller_price_nano_per_kwh, currency, points_per_kwh, delivery_mode,
+    CASE WHEN trade IS NULL THEN 'negotiation' ELSE 'book' END AS source, version, state,
     contract
 FROM newest_contracts
 ORDER BY market, first_start_at, partition, seq, "row"

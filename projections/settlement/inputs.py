@@ -75,8 +75,8 @@ ORDER BY community, valid_from, tick, seq, "row"
         name="settlement_contracts",
         sql=f"""
 SELECT tick, seq, "row", contract, operator, seller, buyer, seller_connection, buyer_connection, first_start_at,
-    interval_min, quantity_wh, currency, price_nano_per_kwh, points_per_kwh, delivery_mode, zone, buyer_zone,
-    version, state
+    interval_min, quantity_wh, currency, price_nano_per_kwh, seller_price_nano_per_kwh, points_per_kwh, delivery_mode,
+    zone, buyer_zone, version, state
 FROM contracts
 WHERE tick < %(cutoff)s AND contract IN (
     SELECT v.contract FROM contracts v

@@ -194,7 +194,7 @@ WITH metered AS (
         sum(e.wh) FILTER (WHERE l.kind = 'surplus') AS surplus_wh
     FROM settlement_lines l
     CROSS JOIN LATERAL unnest(l.energy_wh) WITH ORDINALITY AS e (wh, i)
-    WHERE l.kind NOT IN ('imbalance', 'response', 'transit')
+    WHERE l.kind NOT IN ('imbalance', 'response', 'transit', 'price_difference')
     GROUP BY l.run, l.connection, l.first_interval + e.i - 1
 ), counted AS (
     SELECT run, count(*) AS connection_intervals,
@@ -225,7 +225,8 @@ FROM counted c JOIN runs r USING (run)
 )
 
 # One row per run, pair and cause: energy goes from `giver` to `taker`, money the other way. Shared energy
-# passes through its community, energy from or to another area through the market's operator. The payer of a
+# passes through its community, energy from or to another area through the market's operator, and what a buyer pays
+# more than its seller gets goes to the operator without energy. The payer of a
 # negative price is the giver, so amounts may be negative.
 ENERGY_FLOWS = SqlView(
     name="energy_flows",
@@ -245,7 +246,7 @@ JOIN settlement_lines b ON b.run = s.run AND b.reference = s.reference AND b.kin
 WHERE s.kind = 'delivered_sale' GROUP BY 1, 2, 3, 4, 5, 6
 UNION ALL
 SELECT b.area, b.run, b.number, b.currency, t.party, b.party, 'transit',
-    sum(b.settled_wh)::bigint, sum(-b.amount_micro)::bigint
+    sum(b.settled_wh)::bigint, sum(t.amount_micro)::bigint
 FROM settlement_lines b
 JOIN settlement_lines t ON t.run = b.run AND t.reference = b.reference AND t.kind = 'transit'
 WHERE b.kind = 'delivered_purchase' GROUP BY 1, 2, 3, 4, 5, 6
@@ -255,6 +256,12 @@ SELECT s.area, s.run, s.number, s.currency, s.party, t.party, 'transit',
 FROM settlement_lines s
 JOIN settlement_lines t ON t.run = s.run AND t.reference = s.reference AND t.kind = 'transit'
 WHERE s.kind = 'delivered_sale' GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT b.area, b.run, b.number, b.currency, d.party, b.party, 'price_difference',
+    0, sum(d.amount_micro)::bigint
+FROM settlement_lines b
+JOIN settlement_lines d ON d.run = b.run AND d.reference = b.reference AND d.kind = 'price_difference'
+WHERE b.kind = 'delivered_purchase' GROUP BY 1, 2, 3, 4, 5, 6
 UNION ALL
 SELECT l.area, l.run, l.number, l.currency, l.counterparty, l.party, 'residual',
     sum(l.settled_wh)::bigint, 0

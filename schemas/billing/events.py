@@ -27,7 +27,10 @@ Account = Annotated[str, MinLen(1), MaxLen(112)]
 
 
 class Charge(StrEnum):
-    """What a bill line is about; the settlement's line kinds, as the customer reads them."""
+    """What a bill line is about; the settlement's line kinds, as the customer reads them.
+
+    A price difference is on no bill: it is what the issuer keeps of contracts with two prices.
+    """
 
     SHARED_CONSUMPTION = "shared_consumption"
     DELIVERED_PURCHASE = "delivered_purchase"
@@ -37,6 +40,7 @@ class Charge(StrEnum):
     SURPLUS = "surplus"
     IMBALANCE = "imbalance"
     RESPONSE = "response"
+    PRICE_DIFFERENCE = "price_difference"
 
 
 class BillingRefusal(StrEnum):

@@ -3,7 +3,19 @@
 from enum import StrEnum
 
 from schemas.message import event, value
-from schemas.values import Count, EnergySumWh, EnergyWh, Id, Minutes, Ppm, PriceNanoPerKwh, Side, TimeUs
+from schemas.values import (
+    AmountMicro,
+    Count,
+    EnergySumWh,
+    EnergyWh,
+    Id,
+    Minutes,
+    Ppm,
+    PriceNanoPerKwh,
+    Side,
+    SignedEnergyWh,
+    TimeUs,
+)
 
 
 class Rationing(StrEnum):
@@ -13,6 +25,17 @@ class Rationing(StrEnum):
     PRO_RATA = "pro_rata"
 
 
+class Mechanism(StrEnum):
+    """How a called book is cleared.
+
+    `uniform` trades the largest volume at one price. `mcafee` is for traders who want one unit each: nobody gains by a
+    false price, and what buyers pay more than sellers get is the operator's (domain rules §1.3).
+    """
+
+    UNIFORM = "uniform"
+    MCAFEE = "mcafee"
+
+
 @value
 class CallRules:
     """How a book is called to an auction, at its opening and at the end of a halt.
@@ -20,12 +43,17 @@ class CallRules:
     A book collects orders for `opening_min` from its opening on before it is called (0: it opens without an auction).
     The price is lo + k (hi - lo) of the supporting interval, on the tick. A result takes `deadline_min` at most;
     without one the book trades on continuously, and what crosses meets in the order of acceptance.
+
+    Under `mcafee` every order is `unit_wh` in each settlement interval (0: one lot), and a party has one open order a
+    side in a book.
     """
 
     opening_min: Count
     k_ppm: Ppm
     rationing: Rationing
     deadline_min: Count
+    mechanism: Mechanism = Mechanism.UNIFORM
+    unit_wh: EnergyWh = 0
 
 
 @value
@@ -39,18 +67,59 @@ class CalledLevel:
 
 
 @value
+class CalledLine:
+    """A line between two zones and what of the auction may cross it each way: held for it until its trades stand."""
+
+    line: Id
+    from_zone: Id
+    to_zone: Id
+    forward_wh: EnergySumWh
+    backward_wh: EnergySumWh
+
+
+@value
+class CalledZone:
+    """What one of coupled zones clears to. It buys and sells as much as it trades with the others' balance."""
+
+    zone: Id
+    price_nano_per_kwh: PriceNanoPerKwh | None
+    bought_wh: EnergySumWh
+    sold_wh: EnergySumWh
+    bids: CalledLevel
+    asks: CalledLevel
+
+
+@value
+class LineFlow:
+    """What crosses a line: > 0 from its first zone to its second."""
+
+    line: Id
+    flow_wh: SignedEnergyWh
+
+
+@value
 class CalledPrice:
-    """What a book clears to; the fill of every order follows from it. Without a trade there is no price."""
+    """What a book clears to; the fill of every order follows from it. Without a trade there is no price.
+
+    Sellers get `seller_price_nano_per_kwh` where it is another one than buyers pay. Of coupled zones each has a price
+    in `zones`, what crosses between them is in `flows`, and only the volume is told of all together.
+    """
 
     price_nano_per_kwh: PriceNanoPerKwh | None
     volume_wh: EnergySumWh
     bids: CalledLevel
     asks: CalledLevel
+    seller_price_nano_per_kwh: PriceNanoPerKwh | None = None
+    zones: tuple[CalledZone, ...] = ()
+    flows: tuple[LineFlow, ...] = ()
 
 
 @event
 class AuctionCalled:
-    """The book is frozen: until the auction ends, at `deadline_at` at the latest, its `resting` orders stand."""
+    """The book is frozen: until the auction ends, at `deadline_at` at the latest, its `resting` orders stand.
+
+    With several `zones` (the home zone first) the book is cleared by zone, coupled by what may cross the `lines`.
+    """
 
     market: Id
     auction: Id
@@ -62,11 +131,17 @@ class AuctionCalled:
     k_ppm: Ppm
     rationing: Rationing
     deadline_at: TimeUs
+    zones: tuple[Id, ...] = ()
+    lines: tuple[CalledLine, ...] = ()
+    mechanism: Mechanism = Mechanism.UNIFORM
 
 
 @event
 class AuctionBookListed:
-    """A slice of the frozen book, in the order of acceptance; `first` is the place of its first order."""
+    """A slice of the frozen book, in the order of acceptance; `first` is the place of its first order.
+
+    `zones` are those of the orders (empty: there is one zone).
+    """
 
     market: Id
     auction: Id
@@ -77,6 +152,7 @@ class AuctionBookListed:
     sides: tuple[Side, ...]
     limit_prices_nano_per_kwh: tuple[PriceNanoPerKwh, ...]
     rests_wh: tuple[EnergyWh, ...]
+    zones: tuple[Id, ...] = ()
 
 
 @event
@@ -92,6 +168,9 @@ class AuctionStarted:
     lot_wh: Count
     k_ppm: Ppm
     rationing: Rationing
+    zones: tuple[Id, ...] = ()
+    lines: tuple[CalledLine, ...] = ()
+    mechanism: Mechanism = Mechanism.UNIFORM
 
 
 @event
@@ -109,11 +188,23 @@ class AuctionPartChecked:
     filled_wh: tuple[EnergyWh, ...]
 
 
+@value
+class ClearedZone:
+    """What one of coupled zones trades, and at which price (none: it takes no part)."""
+
+    zone: Id
+    price_nano_per_kwh: PriceNanoPerKwh | None
+    bought_wh: EnergySumWh
+    sold_wh: EnergySumWh
+
+
 @event
 class AuctionCleared:
     """The result: this volume trades at this one price, none where nobody could trade. Trades follow in slices.
 
-    `gap_ppm` is how much more welfare there might be: 0 is proven.
+    `gap_ppm` is how much more welfare there might be: 0 is proven. Of coupled zones each has its price in `zones`, and
+    the price is the home zone's. Sellers get `seller_price_nano_per_kwh` where it is another one than buyers pay.
+    `income_micro` is what all buyers pay more than all sellers get, rounded half up: the operator's.
     """
 
     market: Id
@@ -123,6 +214,10 @@ class AuctionCleared:
     price_nano_per_kwh: PriceNanoPerKwh | None
     volume_wh: EnergySumWh
     gap_ppm: Ppm
+    seller_price_nano_per_kwh: PriceNanoPerKwh | None = None
+    zones: tuple[ClearedZone, ...] = ()
+    flows: tuple[LineFlow, ...] = ()
+    income_micro: AmountMicro = 0
 
 
 @event

@@ -60,6 +60,7 @@ class RevisedTerms:
     buyer_zone: Id | None
     quantity_wh: tuple[EnergyWh, ...]
     price_nano_per_kwh: PriceNanoPerKwh
+    seller_price_nano_per_kwh: PriceNanoPerKwh | None = None
 
 
 @event
@@ -125,6 +126,7 @@ class ContractRevised:
     state: ContractState
     reason: RevisionReason
     duration_min: Minutes | None = None
+    seller_price_nano_per_kwh: PriceNanoPerKwh | None = None
 
 
 @event

@@ -199,7 +199,10 @@ class OrderAccepted:
 
 @event
 class TradeMade:
-    """Two orders met at the resting order's price; the rests are what stays open of each."""
+    """Two orders met at the resting order's price; the rests are what stays open of each.
+
+    In an auction the buyer may pay another price than the seller gets (none: the same).
+    """
 
     market: Id
     trade: Id
@@ -216,6 +219,7 @@ class TradeMade:
     price_nano_per_kwh: PriceNanoPerKwh
     buy_rest_wh: EnergyWh
     sell_rest_wh: EnergyWh
+    seller_price_nano_per_kwh: PriceNanoPerKwh | None = None
 
 
 @event
@@ -303,7 +307,8 @@ class ContractConcluded:
 
     `quantity_wh` is per settlement interval of `interval_min` from `first_start_at` on. `zone` is the seller's,
     `buyer_zone` the buyer's (none: the same); between two zones it is firm, since no settlement sees both meters.
-    The deliveries that were traded last `duration_min` (none: the settlement interval).
+    The deliveries that were traded last `duration_min` (none: the settlement interval). The buyer pays the price; what
+    the seller gets may be another one (none: the same), and the difference is the operator's.
     """
 
     market: Id
@@ -328,6 +333,7 @@ class ContractConcluded:
     tolerance_ppm: Ppm = 0
     penalty_ppm: Count = 0
     duration_min: Minutes | None = None
+    seller_price_nano_per_kwh: PriceNanoPerKwh | None = None
 
 
 @event

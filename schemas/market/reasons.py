@@ -146,3 +146,5 @@ class MarketRefusal(StrEnum):
     POSITION_UNKNOWN = "position_unknown"
     SURVEILLANCE_OFF = "surveillance_off"
     ALREADY_REPORTED = "already_reported"
+    NOT_ONE_UNIT = "not_one_unit"
+    UNIT_STANDS = "unit_stands"

@@ -36,6 +36,9 @@ class LineKind(StrEnum):
     end. It sells what enters the area (+) and buys what leaves it (-), at the contract's price; the run of
     the other area holds the opposite line, so that over both runs the operator gains and loses nothing.
 
+    A price difference closes a contract whose buyer pays another price than its seller gets: what lies between them
+    is the operator's (+ where the buyer pays more), in the run of the buyer's area. Transit is at the seller's price.
+
     Residual and surplus have the reference `tariff` (the counterparty is the supplier or off-taker of
     the interval, whose tariff prices them) or `PRICED_AS_IMBALANCE` (`imbalance`): in an interval with
     a firm contract at the connection the rest is paid within the connection's imbalance line. Such a
@@ -51,6 +54,7 @@ class LineKind(StrEnum):
     IMBALANCE = "imbalance"
     RESPONSE = "response"
     TRANSIT = "transit"
+    PRICE_DIFFERENCE = "price_difference"
 
 
 class RunFailure(StrEnum):
@@ -114,7 +118,8 @@ class SettlementLine:
     `settled_wh` is what price and points apply to: the sum of `energy_wh`, but under a firm contract the
     contracted energy (the deviation is in the imbalance line, never also at a tariff) and for a response
     the paid energy. `amount_micro` > 0 is received by the party: -/+ `price` x `settled_wh`, the sum of
-    energy x price of the interval for imbalance (`price` 0), and 0 for residual and surplus.
+    energy x price of the interval for imbalance (`price` 0), and 0 for residual and surplus. Of a price difference
+    it is what the two amounts leave, each rounded by itself, so that a contract sums to zero.
     `points_micro` likewise, in 10⁻⁶ points. Money is rounded once per line, half up (away from zero).
     """
 

@@ -50,6 +50,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SCHEMA = "test_explain"
 QUARTER, HOUR = 900_000_000, 3_600_000_000
 SHARED_PRICE, TARIFF_PRICE, TRADE_PRICE = 123_456_789, 312_345_678, 99_999_999
+SELLER_PRICE = 88_888_888
+"""What the seller of the traded contract gets."""
 INCENTIVE, NEGOTIATED_PRICE = 1_234_567_891, 87_654_321
 IMBALANCE_PRICES = (95_000_001, 60_000_001, 60_000_003, 20_000_007)
 SMALL = [f"small-{n:02}" for n in range(40)]
@@ -118,8 +120,10 @@ def settlement(run: int) -> list[tuple[int, Any]]:
 
 
 def contract(name: str, trade: str | None, quantity: int, price: int, mode: DeliveryMode, at: int) -> Any:
+    gets = SELLER_PRICE if trade else None
     return ContractConcluded(
-        "market", "zone", "org", name, trade, "bob", "ann", "c2", "c1", at, 15, (quantity,), "EUR", price, 0, mode, 1
+        "market", "zone", "org", name, trade, "bob", "ann", "c2", "c1", at, 15, (quantity,), "EUR", price, 0, mode, 1,
+        seller_price_nano_per_kwh=gets,
     )  # fmt: skip
 
 
@@ -273,6 +277,9 @@ async def test_a_purchase_leads_to_contract_trade_and_both_orders(
     root = await explain(slates, invoices[1].invoice, number_of(invoices[1], "delivered_purchase"))
     traded = titled(root, "contract traded")
     assert traded.position.family == "market"
+    assert traded.figures["seller_price_nano_per_kwh"] == SELLER_PRICE
+    assert "beyond the seller's price is the operator's" in traded.what
+    assert "operator" not in titled(root, "contract firm").what
     trade = titled(traded, "trade trade")
     assert (trade.figures["traded_wh"], trade.figures["price_nano_per_kwh"]) == (100, TRADE_PRICE)
     orders = [(n.title, n.figures["sequence"], n.figures["limit_price_nano_per_kwh"]) for n in trade.children]

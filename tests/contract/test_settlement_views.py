@@ -74,6 +74,7 @@ async def test_energy_flows_and_balances_across_areas(slates: PostgresViews) -> 
     for seq, area in enumerate((AREA, OTHER)):
         world = crossing()
         del world.inputs["contracts"][1:]
+        world.inputs["contracts"][0]["seller_price_nano_per_kwh"] = 60_000_000
         result = world.result(area)
         run = started(run=area, area=area)
         part = RunPartRecorded(area, area, 1, 0, 0, 15, "EUR", tuple(result.balances), tuple(result.lines))
@@ -83,10 +84,14 @@ async def test_energy_flows_and_balances_across_areas(slates: PostgresViews) -> 
                 for n, row in enumerate(made(recorded("settlement", area, body))):
                     rows[view.name].append(NewRow("settlement", 0, seq, seq, seq, n, row))
     await write(slates, "settlement", rows)
-    flows = await slates("SELECT * FROM energy_flows WHERE cause IN ('transit', 'contract') ORDER BY giver", {})
-    assert [(f["area"], f["giver"], f["taker"], f["energy_wh"], f["amount_micro"]) for f in flows] == [
-        (OTHER, "market-operator", "party-b", 1000, 100_000),
-        (AREA, "party-s", "market-operator", 1000, 100_000),
+    flows = await slates(
+        "SELECT * FROM energy_flows WHERE cause IN ('transit', 'contract', 'price_difference') ORDER BY giver, cause",
+        {},
+    )
+    assert [(f["area"], f["giver"], f["taker"], f["cause"], f["energy_wh"], f["amount_micro"]) for f in flows] == [
+        (OTHER, "market-operator", "party-b", "price_difference", 0, 40_000),
+        (OTHER, "market-operator", "party-b", "transit", 1000, 60_000),
+        (AREA, "party-s", "market-operator", "transit", 1000, 60_000),
     ]
     balances = await slates("SELECT * FROM energy_balances ORDER BY area", {})
     assert [(b["area"], b["transit_wh"], b["unattributed_wh"]) for b in balances] == [

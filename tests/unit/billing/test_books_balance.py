@@ -15,6 +15,7 @@ from schemas.billing.events import (
     CommandRefused,
     CreditNoteIssued,
     InvoiceIssued,
+    LinesAccrued,
 )
 from tests.unit.billing.books import CENT, DAY, ISSUER, POLICY, accrue, balances, line, open_books
 from tests.unit.given import Scenario, only
@@ -75,7 +76,7 @@ def reckoned(facts: list[Any]) -> dict[str, tuple[Decimal, Decimal]]:
     money: dict[Any, int] = defaultdict(int)
     for fact in facts:
         for x in getattr(fact, "lines", ()):
-            if hasattr(x, "reference"):
+            if hasattr(x, "reference") and x.charge is not Charge.PRICE_DIFFERENCE:
                 free = x.charge in BY_TARIFF and x.reference == "imbalance"
                 energy[x.party, x.charge, x.connection, free] += x.energy_wh
                 money[x.party, x.charge, x.connection, free] += x.amount_micro
@@ -119,6 +120,9 @@ def test_the_books_balance_and_the_bills_are_what_was_settled(steps):
         assert found == (net * 100, total * 100), party
 
     left = balances(facts)
+    accrued = [x for fact in only(facts, LinesAccrued) for x in fact.lines]
+    kept = sum(x.amount_micro for x in accrued if x.charge is Charge.PRICE_DIFFERENCE)
+    assert left.get("revenue:price_differences", 0) == -kept, "the issuer keeps it, and bills nobody for it"
     for party in expected:
         assert f"accrued:{party}" not in left
         charged = sum(d.total_minor for d in documents if d.party == party)

@@ -24,6 +24,7 @@ from schemas.market.auction_events import (
     AuctionStarted,
     CalledLevel,
     CallRules,
+    Mechanism,
     Rationing,
 )
 from schemas.market.commands import AdoptRuleSet, AmendOrder, CancelOrder
@@ -319,10 +320,14 @@ def test_what_trades_whole_or_not_at_all_waits_for_the_end_of_an_auction() -> No
     [
         ({"auction": replace(CALL, opening_min=1435)}, 1434, 1435),
         ({"auction": replace(CALL, deadline_min=0)}, 1, 0),
-        ({"auction": CALL, "network": NetworkRules((), ())}, 0, 1),
+        ({"auction": replace(CALL, mechanism=Mechanism.MCAFEE), "network": NetworkRules((), ())}, 0, 1),
+        ({"auction": replace(CALL, mechanism=Mechanism.MCAFEE, unit_wh=150)}, 100, 150),
+        ({"auction": replace(CALL, mechanism=Mechanism.MCAFEE, unit_wh=100_100)}, 100_000, 100_100),
     ],
 )
-def test_calls_fit_into_the_timetable_and_into_one_zone(changes: dict[str, Any], limit: int, found: int) -> None:
+def test_calls_fit_into_the_timetable_and_mcafees_is_of_one_zone(
+    changes: dict[str, Any], limit: int, found: int
+) -> None:
     market = Scenario("market", MARKET, at=NOW)
     said = market.when(AdoptRuleSet(0, rules(**changes)), OPERATOR)
     assert refused(said) == (MarketRefusal.INVALID_RULES, limit, found)

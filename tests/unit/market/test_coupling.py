@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from domain.market.clearing import AuctionRules, Clearing, Offer, clear
 from domain.market.clearing_check import ClearingCheck, Flaw
-from domain.market.coupling import Coupled, LineRoom, congestion_income_pico, couple, finish
-from schemas.market.auction_events import Rationing
+from domain.market.coupling import Coupled, congestion_income_pico, couple, finish
+from schemas.market.auction_events import CalledLine, Rationing
 from tests.unit.market import auction_oracle
 from tests.unit.market.auction_oracle import Bid
 
@@ -25,7 +25,7 @@ def offers_of(books: Books) -> dict[str, list[Offer]]:
 
 
 def judged(
-    offers: dict[str, list[Offer]], lines: list[LineRoom], found: Coupled, rules: AuctionRules = RULES
+    offers: dict[str, list[Offer]], lines: list[CalledLine], found: Coupled, rules: AuctionRules = RULES
 ) -> Flaw | None:
     """What the check says of a whole proposal."""
     checks = {zone: ClearingCheck(rules, found.clearings[zone]) for zone in offers}
@@ -48,7 +48,7 @@ def welfare(book: list[Bid], net_sold: int) -> int | None:
     return max(tries, default=None)
 
 
-def most_welfare(books: Books, lines: list[LineRoom]) -> int:
+def most_welfare(books: Books, lines: list[CalledLine]) -> int:
     """The best over all flows."""
     best = None
     for flows in product(*(range(-line.backward_wh, line.forward_wh + 1) for line in lines)):
@@ -78,12 +78,12 @@ books_ = st.lists(st.builds(Bid, st.booleans(), st.integers(-3, 6), st.integers(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[Books, list[LineRoom]]:
+def worlds(draw: st.DrawFn) -> tuple[Books, list[CalledLine]]:
     """Up to three zones and what lies between them."""
     books = {zone: draw(books_) for zone in "abc"}
     room = st.integers(0, 3)
     tree = draw(st.sampled_from(TREES))
-    return books, [LineRoom(f"{one}-{other}", one, other, draw(room), draw(room)) for one, other in tree]
+    return books, [CalledLine(f"{one}-{other}", one, other, draw(room), draw(room)) for one, other in tree]
 
 
 @settings(max_examples=1500, deadline=None)
@@ -129,7 +129,7 @@ def test_only_a_best_result_passes_the_check(world: Any, data: st.DataObject) ->
     books, lines = world
     offers = offers_of(books)
     best = couple(offers, lines, RULES)
-    closed = [LineRoom(x.line, x.from_zone, x.to_zone, x.forward_wh // 2, x.backward_wh // 2) for x in lines]
+    closed = [CalledLine(x.line, x.from_zone, x.to_zone, x.forward_wh // 2, x.backward_wh // 2) for x in lines]
     less = couple(offers, data.draw(st.sampled_from((closed, lines))), RULES)
     moved = {line: flow + data.draw(st.integers(-1, 1)) for line, flow in less.flow_wh.items()}
     proposal = Coupled(less.clearings, less.fills, data.draw(st.sampled_from((moved, less.flow_wh))))
@@ -142,7 +142,7 @@ def test_only_a_best_result_passes_the_check(world: Any, data: st.DataObject) ->
 def test_a_line_that_binds_parts_the_prices_and_one_that_does_not_joins_them() -> None:
     books = {"a": [Bid(False, 2, 10)], "b": [Bid(True, 9, 6), Bid(False, 7, 6)]}
     offers = offers_of(books)
-    narrow, wide = [LineRoom("l", "a", "b", 4, 0)], [LineRoom("l", "a", "b", 8, 0)]
+    narrow, wide = [CalledLine("l", "a", "b", 4, 0)], [CalledLine("l", "a", "b", 8, 0)]
     found = couple(offers, narrow, RULES)
     assert {zone: c.price_nano_per_kwh for zone, c in found.clearings.items()} == {"a": 8, "b": 28}
     assert found.flow_wh == {"l": 4}
@@ -154,7 +154,7 @@ def test_a_line_that_binds_parts_the_prices_and_one_that_does_not_joins_them() -
 
 def test_what_only_flows_through_a_zone_gives_it_a_price() -> None:
     offers = offers_of({"a": [Bid(False, 2, 3)], "b": [], "c": [Bid(True, 4, 3)], "d": [Bid(True, 9, 1)]})
-    lines = [LineRoom("ab", "a", "b", 9, 9), LineRoom("bc", "b", "c", 9, 9)]
+    lines = [CalledLine("ab", "a", "b", 9, 9), CalledLine("bc", "b", "c", 9, 9)]
     found = couple(offers, lines, RULES)
     assert [c.price_nano_per_kwh for c in found.clearings.values()] == [12, 12, 12, None]
     assert judged(offers, lines, found) is None
@@ -169,12 +169,12 @@ def test_one_zone_is_a_plain_auction() -> None:
 
 def test_each_flaw_of_a_coupling_is_named() -> None:
     offers = offers_of({"a": [Bid(False, 2, 4)], "b": [Bid(True, 9, 4)]})
-    lines = [LineRoom("l", "a", "b", 4, 0)]
+    lines = [CalledLine("l", "a", "b", 4, 0)]
     right = couple(offers, lines, RULES)
     assert judged(offers, lines, right) is None
     assert judged(offers, lines, Coupled(right.clearings, right.fills, {})) is Flaw.TOTALS
     assert judged(offers, lines, Coupled(right.clearings, right.fills, {"l": 3})) is Flaw.TOTALS
-    assert judged(offers, [LineRoom("l", "a", "b", 3, 0)], right) is Flaw.TOTALS
+    assert judged(offers, [CalledLine("l", "a", "b", 3, 0)], right) is Flaw.TOTALS
     nothing = dict.fromkeys("ab", Clearing(None, 0, 0))
     assert judged(offers, lines, Coupled(nothing, {"a": [0], "b": [0]}, {"l": 0})) is Flaw.VOLUME
     cheap = {zone: Clearing(9, c.bought_wh, c.sold_wh) for zone, c in right.clearings.items()}

@@ -84,3 +84,37 @@ def test_a_crossing_is_firm_or_not_settled_at_all():
     world = crossing(1, 1, 1)
     world.inputs["contracts"][0]["delivery_mode"] = "as_delivered"
     assert world.missing() == "contract_delivery_mode/k"
+
+
+def test_each_side_of_a_contract_has_its_price_and_the_operator_the_rest():
+    """Rounded each by itself: 0.000001 of 333 Wh is nobody's gain."""
+    world = sold(333, price_nano_per_kwh=200_001_000, seller_price_nano_per_kwh=100_002_000)
+    result = world.result()
+    bought, sale = result.one(LineKind.DELIVERED_PURCHASE, "b"), result.one(LineKind.DELIVERED_SALE, "s")
+    kept = result.one(LineKind.PRICE_DIFFERENCE, "b")
+    assert (bought.amount_micro, sale.amount_micro, kept.amount_micro) == (-66_600, 33_301, 33_299)
+    assert (kept.party, kept.counterparty, kept.reference) == ("market-operator", "market-operator", "k")
+    assert (kept.price_nano_per_kwh, kept.settled_wh, kept.energy_wh) == (99_999_000, 333, (333,))
+
+
+def test_between_areas_the_difference_stands_where_the_buyer_is_and_transit_is_at_the_sellers_price():
+    world = crossing(seller_wh=900, buyer_wh=1200, contracted_wh=1000)
+    world.inputs["contracts"][0]["seller_price_nano_per_kwh"] = 60_000_000
+    here, there = world.result(), world.result(OTHER)
+    assert here.one(LineKind.DELIVERED_SALE, "s").amount_micro == 60_000
+    assert here.one(LineKind.TRANSIT, "s").amount_micro == -60_000
+    assert not here.of(LineKind.PRICE_DIFFERENCE)
+    assert there.one(LineKind.DELIVERED_PURCHASE, "b").amount_micro == -100_000
+    assert there.one(LineKind.TRANSIT, "b").amount_micro == 60_000
+    assert there.one(LineKind.PRICE_DIFFERENCE, "b").amount_micro == 40_000
+
+
+def test_a_seller_who_gets_more_than_the_buyer_pays_gets_it_from_the_operator():
+    result = sold(500, seller_price_nano_per_kwh=120_000_000).result()
+    assert result.one(LineKind.PRICE_DIFFERENCE, "b").amount_micro == -10_000
+
+
+def test_nothing_is_left_of_what_was_not_delivered():
+    world = World().connect("s", "b").price(1).read("s", [0], [0]).read("b", [9], [0])
+    world.contract("k", "s", "b", 500, seller_price_nano_per_kwh=0)
+    assert not world.result().of(LineKind.PRICE_DIFFERENCE)

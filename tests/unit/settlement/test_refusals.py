@@ -34,12 +34,13 @@ from tests.unit.settlement.runs import (
 from tests.unit.settlement.world import QUARTER
 from tests.unit.written import only_judges
 
-RESIDUAL, SURPLUS, IMBALANCE, RESPONSE, TRANSIT = (
+RESIDUAL, SURPLUS, IMBALANCE, RESPONSE, TRANSIT, DIFFERENCE = (
     LineKind.RESIDUAL,
     LineKind.SURPLUS,
     LineKind.IMBALANCE,
     LineKind.RESPONSE,
     LineKind.TRANSIT,
+    LineKind.PRICE_DIFFERENCE,
 )
 SALE, PURCHASE = LineKind.DELIVERED_SALE, LineKind.DELIVERED_PURCHASE
 PRODUCTION, CONSUMPTION = LineKind.SHARED_PRODUCTION, LineKind.SHARED_CONSUMPTION
@@ -235,6 +236,8 @@ NOT_ATTRIBUTED = {
     ),
     "transit in and out": (METERS, [*CORRECT, line(TRANSIT, "c", 2, -1, reference="k", party="issuer")]),
     "transit settled for more than passed": (METERS, [*CORRECT, line(TRANSIT, "c", 2, reference="k", settled=3)]),
+    "a difference of other energy": (METERS, [*CORRECT, line(DIFFERENCE, "c", 2, reference="k", settled=3)]),
+    "a difference of less than nothing": (METERS, [*CORRECT, line(DIFFERENCE, "c", -2, reference="k")]),
     "a negative response": (METERS, [*CORRECT, line(RESPONSE, "c", -1, reference="e", settled=-1)]),
 }  # fmt: skip
 
@@ -289,6 +292,11 @@ MISPRICED = {
     "a transit that gives points for what it brings": replace(
         line(TRANSIT, "c", 5, reference="k", party="issuer"), points_micro=-1
     ),
+    "a difference of somebody else's": line(DIFFERENCE, "c", 5, reference="k"),
+    "a difference far from price times energy": replace(
+        line(DIFFERENCE, "c", 5, reference="k", party="issuer"), amount_micro=502
+    ),
+    "points of a difference": replace(line(DIFFERENCE, "c", 5, reference="k", party="issuer"), points_micro=1),
     "an imbalance with a price": line(IMBALANCE, "c", -5, reference="series", price=1),
 }
 
@@ -351,7 +359,19 @@ def transited(wh, bought=(5, 0), **transit):
     ]
 
 
+def kept(wh=(5, 0), price=40_000_000, **difference):
+    """The buyer pays 10 ct, the seller gets 6 ct, the operator has what is left."""
+    return [
+        line(SALE, "p", 5, reference="k", price=60_000_000),
+        line(PURCHASE, "c", 5, 0, reference="k"),
+        line(DIFFERENCE, "c", *wh, reference="k", party="issuer", price=price, **difference),
+    ]
+
+
 NOT_BALANCED = {
+    "a difference that nobody has": kept()[:2],
+    "more than the difference": kept(price=40_200_000),
+    "the difference of other energy": kept((4, 0), 50_000_000),
     "more consumed than produced": shared((4, 0), (5, 0)),
     "in another interval": shared((0, 5), (5, 0)),
     "in another community": shared((5, 0), (5, 0), community="y"),
@@ -383,6 +403,12 @@ BALANCED = {
     "sold": sold((2, 3), (2, 3)),
     "from outside": transited((2, 3), (2, 3)),
 }
+
+
+def test_a_contract_with_two_prices_is_balanced():
+    scenario, run = opened()
+    whole = part(run, [balance("c", (5, 0), (0, 0)), balance("p", (0, 0), (5, 0))], kept())
+    completed(scenario, run, whole)
 
 
 @pytest.mark.parametrize("what", BALANCED)

@@ -96,6 +96,7 @@ class World:
             "quantity_wh": list(quantity_wh),
             "currency": CURRENCY,
             "price_nano_per_kwh": 100_000_000,
+            "seller_price_nano_per_kwh": None,
             "points_per_kwh": 3,
             "delivery_mode": mode,
             "zone": AREA,
