@@ -13,7 +13,8 @@ from domain.market.auction_state import Auction
 from domain.market.book import Order
 from domain.market.clearing import Clearing, Level, Offer
 from domain.market.clearing_check import ClearingCheck, Flaw
-from domain.market.evolution import name_of, uncross
+from domain.market.evolution import name_of
+from domain.market.frozen import thaw
 from domain.market.gates import closing_key, gate_key
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Instrument, Key, Market
@@ -22,7 +23,6 @@ from domain.market.timers import (
     AUCTION_DEADLINE,
     AUCTION_LISTING,
     AUCTION_TRADES,
-    EXPIRY,
     HALT_END,
     Ahead,
     Timed,
@@ -184,7 +184,7 @@ def apply(state: Market, fact: Fact) -> None:
             auction.asks.reverse()
             state.remind(AT_ONCE, AUCTION_TRADES, instrument.gate_at, name_of(instrument))
         case AuctionFailed() | AuctionEnded():
-            _goes_on(state, instrument)
+            thaw(state, (instrument,))
         case _:
             assert_never(fact)
 
@@ -207,16 +207,6 @@ def _taken(state: Market, auction: Auction, fact: AuctionPartChecked) -> None:
     for order, offer, filled in zip(fact.orders, offers, fact.filled_wh, strict=True):
         if filled:
             (auction.bids if offer.buys else auction.asks).append((order, filled))
-
-
-def _goes_on(state: Market, instrument: Instrument) -> None:
-    """Continuous trading again. What expired while the book was frozen expires now."""
-    instrument.phase = Phase.CONTINUOUS
-    instrument.auction = None
-    for order in _in_order(instrument):
-        if order.expires_at is not None:
-            state.remind(order.expires_at, EXPIRY, order.sequence, order.order)
-    uncross(state, instrument)
 
 
 def _frozen(instrument: Instrument) -> list[Any]:

@@ -24,6 +24,8 @@ class CancelReason(StrEnum):
     DEFAULT = "default"
     MANDATE_ENDED = "mandate_ended"
     PRODUCT_AMENDED = "product_amended"
+    BLOCK_OUTPRICED = "block_outpriced"
+    BLOCK_PASSED_OVER = "block_passed_over"
 
 
 class MarketRefusal(StrEnum):
@@ -146,3 +148,6 @@ class MarketRefusal(StrEnum):
     POSITION_UNKNOWN = "position_unknown"
     SURVEILLANCE_OFF = "surveillance_off"
     ALREADY_REPORTED = "already_reported"
+    NO_SESSION_AUCTION = "no_session_auction"
+    PARENT_UNKNOWN = "parent_unknown"
+    TOO_MANY_BLOCKS = "too_many_blocks"
