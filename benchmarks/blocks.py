@@ -8,7 +8,8 @@ from random import Random
 from typing import Final
 
 from benchmarks.figure import Figure
-from domain.market.blocks import BlockAuction, BlockOrder, flaw_of
+from domain.market.block_check import flaw_of
+from domain.market.blocks import BlockAuction, BlockOrder
 from domain.market.calc_blocks import solve
 from domain.market.clearing import PPM, AuctionRules, Offer
 from schemas.market.auction_events import Rationing

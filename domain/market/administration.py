@@ -11,6 +11,8 @@ from domain.market.credit import limit_recorded
 from domain.market.evolution import forget_when_written_out
 from domain.market.network import paths_of, refuse_network
 from domain.market.refusal import Refusal, refused
+from domain.market.session_auctions import collect
+from domain.market.session_blocks import MAX_DELIVERIES
 from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, RulesVersion, Session, starts
 from domain.market.timers import GATE, HALT_END, Timed
 from schemas.actors import POLICY
@@ -148,7 +150,7 @@ def _rules(rules: RuleSet) -> Refusal | None:
     for duration_min in rules.trading.durations_min if rules.trading else ():
         if duration_min % rules.interval_min or _MINUTES_PER_DAY % duration_min:
             return Refusal(MarketRefusal.INVALID_RULES, rules.interval_min, duration_min)
-    return _call_rules(rules) or refuse_network(rules)
+    return _call_rules(rules) or _session_rules(rules) or refuse_network(rules)
 
 
 def _call_rules(rules: RuleSet) -> Refusal | None:
@@ -169,6 +171,25 @@ def _call_rules(rules: RuleSet) -> Refusal | None:
     return None
 
 
+def _session_rules(rules: RuleSet) -> Refusal | None:
+    """A session's call ends before its first gate, is its only opening, and is of one zone."""
+    session = rules.session_auction
+    if session is None:
+        return None
+    open_min = session.opening_lead_min - rules.gate_lead_min
+    opened_min = rules.auction.opening_min if rules.auction else 0
+    for holds, limit, found in (
+        (session.opening_lead_min <= MAX_LEAD_MIN, MAX_LEAD_MIN, session.opening_lead_min),
+        (session.opening_min < open_min, max(0, open_min - 1), session.opening_min),
+        (session.deadline_min > 0, 1, 0),
+        (rules.network is None, 0, 1),
+        (not opened_min, 0, opened_min),
+    ):
+        if not holds:
+            return Refusal(MarketRefusal.INVALID_RULES, limit, found)
+    return None
+
+
 def _refuse_session(state: Market, wish: OpenSession, actor: str, now: Moment) -> Refusal | None:
     """The first broken rule of a session: in the future, on the grid of one rules version, listed once."""
     if not state.rules:
@@ -177,9 +198,10 @@ def _refuse_session(state: Market, wish: OpenSession, actor: str, now: Moment) -
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if wish.first_start_at <= now.at:
         return Refusal(MarketRefusal.NOT_FUTURE, now.at + 1, wish.first_start_at)
-    if wish.intervals > MAX_INTERVALS:
-        return Refusal(MarketRefusal.TOO_MANY_INTERVALS, MAX_INTERVALS, wish.intervals)
     version = state.rules_for(wish.first_start_at)
+    most = MAX_DELIVERIES if version is not None and version.rules.session_auction is not None else MAX_INTERVALS
+    if wish.intervals > most:
+        return Refusal(MarketRefusal.TOO_MANY_INTERVALS, most, wish.intervals)
     if version is None:
         return Refusal(MarketRefusal.SESSION_OFF_GRID, state.rules[0].effective_from, wish.first_start_at)
     rules, duration_min = version.rules, wish.duration_min or version.rules.interval_min
@@ -268,6 +290,8 @@ def _opened(state: Market, fact: SessionOpened) -> None:
             instrument.phase = Phase.CALL
             state.remind(opens_at + rules.auction.opening_min * MINUTE_US, HALT_END, start, str(duration_min))
         state.remind(gate_at, GATE, start, str(duration_min))
+    if rules.session_auction is not None:
+        collect(state, fact, rules.session_auction)
 
 
 def _settled(state: Market, fact: DeliverySettled) -> None:

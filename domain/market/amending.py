@@ -42,6 +42,7 @@ from schemas.market.events import (
 from schemas.market.package_events import BlocksCancelled
 from schemas.market.phase_events import TradingHalted
 from schemas.market.reasons import CancelReason, MarketRefusal
+from schemas.market.session_events import CallBlocksEnded
 from schemas.values import Side
 
 MAX_SLICES: Final = 500
@@ -52,7 +53,7 @@ ENTERING: Final = (TradeMade, ContractConcluded, OrderCancelled, OrderReduced, T
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
     AmendOrder: (OrderAmended, *ENTERING, CommandRefused),
-    CancelOrders: (OrdersCancelled, BlocksCancelled, CommandRefused),
+    CancelOrders: (OrdersCancelled, BlocksCancelled, CallBlocksEnded, CommandRefused),
 }
 
 Wish = AmendOrder | CancelOrders
@@ -180,7 +181,17 @@ def _cancel(state: Market, wish: CancelOrders, now: Moment) -> list[Any]:
         if len(facts) < MAX_SLICES:
             part = blocks[place : place + MAX_SLICE]
             facts.append(BlocksCancelled(state.market, CancelReason.MASS_CANCELLATION, part))
+    facts += _chosen_call_blocks(state, wish)
     return facts or refused(wish, wish.party, wish.party, Refusal(MarketRefusal.NOTHING_CHANGED))
+
+
+def _chosen_call_blocks(state: Market, wish: CancelOrders) -> Iterable[CallBlocksEnded]:
+    """One fact for each session that is not called yet."""
+    for auction in state.session_auctions.known.values() if wish.delivery_start_at is None else ():
+        mine = auction.blocks_of(wish.party)
+        chosen = tuple(name for name in mine if wish.side in (None, auction.blocks[name].accepted.side))
+        if chosen and auction.called is None:
+            yield auction.ended(state.market, chosen, CancelReason.MASS_CANCELLATION)
 
 
 def _chosen_blocks(state: Market, wish: CancelOrders) -> Iterable[str]:

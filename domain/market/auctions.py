@@ -14,8 +14,9 @@ from domain.market.auction_trades import trades
 from domain.market.book import Order
 from domain.market.clearing import Offer
 from domain.market.clearing_check import Flaw
-from domain.market.evolution import look_again, name_of, uncross
+from domain.market.evolution import look_again, name_of
 from domain.market.exposure import PICO_PER_MICRO
+from domain.market.frozen import thaw
 from domain.market.gates import closing_key, gate_key
 from domain.market.network import hold, zones_of
 from domain.market.refusal import Refusal, refused
@@ -25,7 +26,6 @@ from domain.market.timers import (
     AUCTION_DEADLINE,
     AUCTION_LISTING,
     AUCTION_TRADES,
-    EXPIRY,
     HALT_END,
     Ahead,
     Timed,
@@ -217,9 +217,9 @@ def apply(state: Market, fact: Fact) -> None:
             state.remind(AT_ONCE, AUCTION_TRADES, instrument.gate_at, name_of(instrument))
         case AuctionFailed():
             _let_go(state, instrument, auction)
-            _goes_on(state, instrument)
+            thaw(state, (instrument,))
         case AuctionEnded():
-            _goes_on(state, instrument)
+            thaw(state, (instrument,))
         case _:
             assert_never(fact)
 
@@ -255,16 +255,6 @@ def _let_go(state: Market, instrument: Instrument, auction: Auction) -> None:
 def _hold(instrument: Instrument, line: str, forward_wh: int, backward_wh: int) -> None:
     intervals = len(instrument.slots)
     hold(instrument.slots, line, forward_wh // intervals, backward_wh // intervals)
-
-
-def _goes_on(state: Market, instrument: Instrument) -> None:
-    """Continuous trading again. What expired while the book was frozen expires now."""
-    instrument.phase = Phase.CONTINUOUS
-    instrument.auction = None
-    for order in _in_order(instrument):
-        if order.expires_at is not None:
-            state.remind(order.expires_at, EXPIRY, order.sequence, order.order)
-    uncross(state, instrument)
 
 
 def _frozen(instrument: Instrument) -> list[Any]:

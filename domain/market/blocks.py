@@ -7,7 +7,7 @@ exactly zero is accepted. A block may stay out although the prices would suit it
 it there would be no such prices.
 
 The proposer says how good the result is: nothing gains more than `bound`, and the gap to it is published. Everything
-else is judged here.
+else is judged (`block_check`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from math import gcd
+from typing import Protocol
 
 from domain.market.clearing import PPM, AuctionRules, Clearing, Offer, price_in
-from domain.market.clearing_check import ClearingCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,21 @@ class BlockOrder:
     group: int | None = None
 
 
+class Auctioned(Protocol):
+    """What is asked of an auction by who does not look into its books."""
+
+    @property
+    def rules(self) -> AuctionRules: ...
+    @property
+    def min_price_nano_per_kwh(self) -> int: ...
+    @property
+    def max_price_nano_per_kwh(self) -> int: ...
+    @property
+    def intervals(self) -> int: ...
+    @property
+    def blocks(self) -> Sequence[BlockOrder]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class BlockAuction:
     """The frozen offers of each interval, each in the order of sequence, and the blocks, also in that order."""
@@ -44,6 +59,11 @@ class BlockAuction:
     max_price_nano_per_kwh: int
     books: tuple[Sequence[Offer], ...]
     blocks: tuple[BlockOrder, ...]
+
+    @property
+    def intervals(self) -> int:
+        """How many there are."""
+        return len(self.books)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +114,9 @@ def surplus_pico(block: BlockOrder, steps: int, lot_wh: int, prices_nano_per_kwh
     return sign * sum(gains) * steps // steps_of(block, lot_wh)
 
 
-def net_sold_wh(auction: BlockAuction, steps: Sequence[int]) -> list[int]:
+def net_sold_wh(auction: Auctioned, steps: Sequence[int]) -> list[int]:
     """What the accepted blocks sell more than they buy, by interval."""
-    net = [0] * len(auction.books)
+    net = [0] * auction.intervals
     for block, accepted in zip(auction.blocks, steps, strict=True):
         if accepted:
             of = steps_of(block, auction.rules.lot_wh)
@@ -105,22 +125,32 @@ def net_sold_wh(auction: BlockAuction, steps: Sequence[int]) -> list[int]:
     return net
 
 
-def traded_in(auction: BlockAuction, steps: Sequence[int], interval: int) -> bool:
+def traded_in(auction: Auctioned, steps: Sequence[int], interval: int) -> bool:
     """Whether an accepted block has energy in this interval."""
     return any(n and block.profile_wh[interval] for block, n in zip(auction.blocks, steps, strict=True))
 
 
-def welfare_pico(auction: BlockAuction, steps: Sequence[int], fills: Iterable[Sequence[int]]) -> int:
-    """Limits of what buys less limits of what sells, over all offers and blocks."""
-    welfare = sum(
+def welfare_of_offers(book: Sequence[Offer], filled_wh: Sequence[int]) -> int:
+    """Limits of what buys less limits of what sells, of simple orders (10⁻¹² units)."""
+    return sum(
         (offer.price_nano_per_kwh if offer.buys else -offer.price_nano_per_kwh) * filled
-        for book, row in zip(auction.books, fills, strict=True)
-        for offer, filled in zip(book, row, strict=True)
+        for offer, filled in zip(book, filled_wh, strict=True)
     )
+
+
+def welfare_of_blocks(auction: Auctioned, steps: Sequence[int]) -> int:
+    """Limits of what buys less limits of what sells, of accepted blocks (10⁻¹² units)."""
+    welfare = 0
     for block, accepted in zip(auction.blocks, steps, strict=True):
         energy = sum(block.profile_wh) * accepted // steps_of(block, auction.rules.lot_wh)
         welfare += (1 if block.buys else -1) * block.limit_price_nano_per_kwh * energy
     return welfare
+
+
+def welfare_pico(auction: BlockAuction, steps: Sequence[int], fills: Iterable[Sequence[int]]) -> int:
+    """Over all offers and blocks."""
+    offers = sum(welfare_of_offers(book, row) for book, row in zip(auction.books, fills, strict=True))
+    return offers + welfare_of_blocks(auction, steps)
 
 
 def gap_ppm(welfare: int, bound: int) -> int:
@@ -130,7 +160,7 @@ def gap_ppm(welfare: int, bound: int) -> int:
     return min(PPM, -(-(bound - welfare) * PPM // max(1, abs(welfare))))
 
 
-def wished_price(lowest: int | None, highest: int | None, auction: BlockAuction) -> int:
+def wished_price(lowest: int | None, highest: int | None, auction: Auctioned) -> int:
     """The rule's price of an interval while no block needs another one; a missing end is the other end."""
     if lowest is None and highest is None:
         return min(max(0, auction.min_price_nano_per_kwh), auction.max_price_nano_per_kwh)
@@ -141,44 +171,7 @@ def wished_price(lowest: int | None, highest: int | None, auction: BlockAuction)
     return price_in(low, high, auction.rules)
 
 
-def flaw_of(auction: BlockAuction, result: BlockResult) -> BlockFlaw | None:
-    """The first thing that is wrong with a result; that nothing gains more than `bound` is the proposer's word."""
-    intervals = len(auction.books)
-    if (len(result.steps), len(result.clearings), len(result.fills)) != (len(auction.blocks), intervals, intervals):
-        return BlockFlaw.LIST
-    wrong = _flaw_of_steps(auction, result.steps)
-    if wrong is not None:
-        return wrong
-    net = net_sold_wh(auction, result.steps)
-    wished: list[int | None] = []
-    for n, book in enumerate(auction.books):
-        price = result.clearings[n].price_nano_per_kwh
-        check = ClearingCheck(auction.rules, result.clearings[n])
-        if check.take(book, result.fills[n]) is not None or check.totals(len(book)) is not None:
-            return BlockFlaw.FILL
-        if check.sold_wh + net[n] != check.bought_wh:
-            return BlockFlaw.BALANCE
-        ends = check.ends()
-        if ends.bid_rejected is not None and ends.ask_rejected is not None and ends.bid_rejected >= ends.ask_rejected:
-            return BlockFlaw.VOLUME
-        if not check.bought_wh and not check.sold_wh and not traded_in(auction, result.steps, n):
-            wished.append(None)
-        else:
-            wished.append(wished_price(ends.lowest(), ends.highest(), auction))
-        if (price is None) != (wished[-1] is None) or not _is_possible(price, auction):
-            return BlockFlaw.PRICE
-    prices = [clearing.price_nano_per_kwh for clearing in result.clearings]
-    if loses(auction, result.steps, prices):
-        return BlockFlaw.SURPLUS
-    if prices != wished and not loses(auction, result.steps, wished):
-        return BlockFlaw.PRICE
-    welfare = welfare_pico(auction, result.steps, result.fills)
-    if result.welfare_pico != welfare or result.bound_pico < welfare:
-        return BlockFlaw.WELFARE
-    return None if result.gap_ppm == gap_ppm(welfare, result.bound_pico) else BlockFlaw.WELFARE
-
-
-def loses(auction: BlockAuction, steps: Sequence[int], prices: Sequence[int | None]) -> bool:
+def loses(auction: Auctioned, steps: Sequence[int], prices: Sequence[int | None]) -> bool:
     """Whether an accepted block would lose at these prices."""
     lot = auction.rules.lot_wh
     return any(
@@ -187,7 +180,8 @@ def loses(auction: BlockAuction, steps: Sequence[int], prices: Sequence[int | No
     )
 
 
-def _flaw_of_steps(auction: BlockAuction, steps: Sequence[int]) -> BlockFlaw | None:
+def flaw_of_steps(auction: Auctioned, steps: Sequence[int]) -> BlockFlaw | None:
+    """What is wrong with an acceptance of the blocks by itself: a ratio, a link, a group."""
     lot = auction.rules.lot_wh
     ratios = []
     for block, accepted in zip(auction.blocks, steps, strict=True):
@@ -202,10 +196,3 @@ def _flaw_of_steps(auction: BlockAuction, steps: Sequence[int]) -> BlockFlaw | N
         if block.group is not None:
             groups[block.group] = groups.get(block.group, Fraction(0)) + ratio
     return BlockFlaw.GROUP if any(ratio > 1 for ratio in groups.values()) else None
-
-
-def _is_possible(price: int | None, auction: BlockAuction) -> bool:
-    return price is None or (
-        price % auction.rules.tick_nano_per_kwh == 0
-        and auction.min_price_nano_per_kwh <= price <= auction.max_price_nano_per_kwh
-    )

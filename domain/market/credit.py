@@ -10,9 +10,10 @@ from typing import Any, Final, assert_never
 from domain.market import default
 from domain.market.credit_state import Default, MarginCall
 from domain.market.exposure import Account, exposed_micro, fits
+from domain.market.frozen import has_frozen
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Market
-from domain.market.timers import AT_ONCE, Ahead, Timed, Timer
+from domain.market.timers import AT_ONCE, DEFAULT, Ahead, Timed, Timer
 from domain.market.validation import refuse_credit
 from schemas.envelope import Command, Moment
 from schemas.market.credit_commands import ReinstateParticipant
@@ -40,11 +41,10 @@ FACTS: Final = (
     ParticipantReinstated,
 )
 
-DEFAULT: Final = 42
 CALL: Final = 43
 MET: Final = 44
 DEADLINE: Final = 45
-"""Kinds of timers: slices of a default, a call that is to be made, one that is met, one whose deadline comes. Whatever
+"""Kinds of timers: a call that is to be made, one that is met, one whose deadline comes. Whatever
 else is due at a deadline comes first, because it may free what is missing."""
 
 Fact = (
@@ -192,8 +192,9 @@ def _has_ended(state: Market, timer: Timer) -> bool:
 
 
 def _is_over(state: Market, timer: Timer) -> bool:
+    """Or it waits for the end of an auction."""
     found = state.standing.defaults.get(timer[3])
-    return found is None or found.number != timer[2] or found.over
+    return found is None or found.number != timer[2] or found.over or has_frozen(state, timer[3])
 
 
 TIMED: Final = {

@@ -27,6 +27,7 @@ from schemas.market.events import ContractLapsed, OrdersCancelled, RuleSet
 from schemas.market.listing_events import BidWithdrawn, ListingClosed, ListingEnd, WithdrawalReason
 from schemas.market.package_events import BlocksCancelled
 from schemas.market.reasons import CancelReason
+from schemas.market.session_events import CallBlocksEnded
 from schemas.values import Side
 
 MAX_SLICE: Final = 100
@@ -59,6 +60,7 @@ def _is_open(state: Market, party: str, now_at: int) -> bool:
     return (
         any(orders)
         or any(block.order.party == party for block in state.blocks.values())
+        or any(auction.blocks_of(party) for auction in state.session_auctions.known.values())
         or any(_takes_part(listing, party) for listing in state.listings.known.values())
         or any(party in (offer.seller, offer.buyer) for offer in offers)
         or any(_concerns(held, party) for held in state.agreements.contracts.values())
@@ -95,12 +97,17 @@ def _orders(state: Market, party: str, ahead: Ahead) -> Iterator[OrdersCancelled
         yield from cancelled_together(state, state.instruments[key], orders, CancelReason.DEFAULT, ahead)
 
 
-def _blocks(state: Market, party: str, ahead: Ahead) -> Iterator[BlocksCancelled]:
+def _blocks(state: Market, party: str, ahead: Ahead) -> Iterator[BlocksCancelled | CallBlocksEnded]:
     blocks = [name for name, block in state.blocks.items() if block.order.party == party]
     for place in range(0, len(blocks), MAX_SLICE):
         if ahead.room:
             ahead.room -= 1
             yield BlocksCancelled(state.market, CancelReason.DEFAULT, tuple(blocks[place : place + MAX_SLICE]))
+    for auction in state.session_auctions.known.values():
+        mine = auction.blocks_of(party)
+        if mine and ahead.room:
+            ahead.room -= 1
+            yield auction.ended(state.market, mine, CancelReason.DEFAULT)
 
 
 def _offers(state: Market, party: str, ahead: Ahead) -> Iterator[ListingClosed | BidWithdrawn]:

@@ -108,6 +108,8 @@ def _traded(state: Market, fact: TradeMade) -> bool:
     instrument.last_price_nano_per_kwh = price
     if instrument.auction is not None:
         instrument.auction.traded(fact.buy_order, fact.sell_order, seller.zone, quantity_wh)
+    elif instrument.phase is Phase.AUCTION:
+        state.session_auctions.traded(*instrument.key, fact.buy_order, fact.sell_order, quantity_wh)
     if instrument.paths is not None:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
         _made_way(state, instrument)

@@ -7,7 +7,7 @@ from typing import Final
 from domain.market.book import Order
 from domain.market.state import Instrument, Key, Market
 from domain.market.timers import CLOSING, EXPIRY, GATE, Ahead, Timed, Timer
-from schemas.market.events import GateClosed, OrderCancelled, OrdersCancelled
+from schemas.market.events import GateClosed, OrderCancelled, OrdersCancelled, Phase
 from schemas.market.reasons import CancelReason
 from schemas.values import Side
 
@@ -95,7 +95,7 @@ def _is_gone(state: Market, timer: Timer) -> bool:
     order = state.orders.get(timer[3])
     if order is None or order.expires_at != timer[0]:
         return True
-    return state.instruments[order.instrument].auction is not None
+    return state.instruments[order.instrument].phase is Phase.AUCTION
 
 
 TIMED: Final = {

@@ -13,6 +13,7 @@ from typing import Any, Final, assert_never
 from domain.electrical import allowed_power_w
 from domain.market.book import Order
 from domain.market.capability import capability_wh
+from domain.market.frozen import is_frozen
 from domain.market.gates import cancelled_together
 from domain.market.network import zones_of
 from domain.market.product_state import Product
@@ -261,12 +262,14 @@ def _is_too_much(state: Market, held: Product, order: Order) -> bool:
 
 
 def _are_gone(state: Market, timer: Timer) -> bool:
-    return all(name not in state.orders for name in state.products[timer[3]].leaving)
+    """Or they wait for the end of an auction."""
+    return all(name not in state.orders or is_frozen(state, name) for name in state.products[timer[3]].leaving)
 
 
 def _cancel(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrdersCancelled]:
     held = state.products[timer[3]]
-    left = [state.orders[name] for name in held.leaving if name in state.orders and name not in ahead.gone]
+    open_ = (name for name in held.leaving if name in state.orders and name not in ahead.gone)
+    left = [state.orders[name] for name in open_ if not is_frozen(state, name)]
     # The last ones first: what is left begins with an open order, and is seen to at a glance.
     for instrument, orders in groupby(reversed(left), key=lambda order: order.instrument):
         together: Sequence[Order] = list(orders)

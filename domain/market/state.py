@@ -18,6 +18,7 @@ from domain.market.mandate_state import Mandates
 from domain.market.network import Path
 from domain.market.outlet_state import Outlets
 from domain.market.product_state import Product
+from domain.market.session_state import SessionAuctions
 from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.equipment import Equipment
@@ -51,7 +52,7 @@ class Instrument:
     zone), `last_price_nano_per_kwh` is the reference of the bands, `written_at` when a slice of the closed book was
     written out last. `committed_pico` is what purchases and sales count per party in the credit rule until they are
     settled, `ended` whose the orders were of which nothing is open any more, `contracts` what is forgotten together
-    with it (of a contract over several intervals: with the first), `auction` what its book is called to.
+    with it (of a contract over several intervals: with the first), `auction` what its book is called to by itself.
     """
 
     delivery_start_at: int
@@ -155,6 +156,7 @@ class Market:
     outlets: Outlets = field(default_factory=Outlets)
     enquiries: Enquiries = field(default_factory=Enquiries)
     mandates: Mandates = field(default_factory=Mandates)
+    session_auctions: SessionAuctions = field(default_factory=SessionAuctions)
     partition: int = field(default=0, compare=False, repr=False)
     reached_seq: int = field(default=0, compare=False, repr=False)
     acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -24,6 +24,8 @@ from domain.market import (
     outlets,
     phases,
     products,
+    session_auctions,
+    session_blocks,
     surveillance,
 )
 from domain.market.state import Market
@@ -53,6 +55,8 @@ STREAMS: Final[tuple[Stream, ...]] = (
     administration,
     phases,
     auctions,
+    session_auctions,
+    session_blocks,
     block_orders,
     allotting,
     products,

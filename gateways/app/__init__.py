@@ -22,6 +22,7 @@ from consumers.replay import Verdict, verify_decisions
 from consumers.report import Silent
 from consumers.transfer import LogSink, LogUnfinished, TransferRefused
 from domain.market.calc_call import CALCULATION as CLEARING
+from domain.market.calc_session import CALCULATION as SESSION
 from domain.market.calc_surveillance import CALCULATION as SURVEILLANCE
 from domain.policies.table import POLICIES
 from domain.programme.calc_baseline import CALCULATION as BASELINE
@@ -46,7 +47,7 @@ from infra.vault.vault import SealedPerson, Vault, VaultUnavailable, master_key
 from infra.vault.vault import sealed_people as read_sealed_people
 from projections.families import EVERYWHERE, SQL_VIEWS, VIEWS
 from projections.market import inputs as clearing_inputs
-from projections.market import surveillance
+from projections.market import sessions, surveillance
 from projections.programme import inputs as baseline_inputs
 from projections.settlement import inputs as run_inputs
 from schemas.catalog import FAMILIES
@@ -56,6 +57,7 @@ from schemas.envelope import FactMeta
 CALCULATIONS: tuple[WiredCalculation, ...] = (
     WiredCalculation(BASELINE, baseline_inputs.INPUTS, baseline_inputs.parameters),
     WiredCalculation(CLEARING, clearing_inputs.INPUTS, clearing_inputs.parameters),
+    WiredCalculation(SESSION, sessions.INPUTS, sessions.parameters),
     WiredCalculation(RUN, run_inputs.INPUTS, run_inputs.parameters),
     WiredCalculation(SURVEILLANCE, surveillance.INPUTS, surveillance.parameters),
 )

@@ -60,7 +60,17 @@ _RULES_COLUMNS = {
     "approval_deadline_min": "bigint",
 }
 
-_PARTS = ("trading", "network", "contracts", "credit", "auction", "quality", "negotiation", "surveillance")
+_PARTS = (
+    "trading",
+    "network",
+    "contracts",
+    "credit",
+    "auction",
+    "quality",
+    "negotiation",
+    "surveillance",
+    "session_auction",
+)
 """Rules that come together, each part as JSON."""
 
 MARKET_RULES = View(

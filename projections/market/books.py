@@ -1,12 +1,14 @@
 """Slates of books beside single orders: amendments, baskets, blocks, what stops trading, what lines carry."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from projections.view import Mode, Row, View, copied, fields_of
+from projections.view import Mode, Row, Rows, View, copied, fields_of
 from schemas.envelope import Recorded
 from schemas.market.events import OrderAmended, OrderReduced
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
 from schemas.market.phase_events import LineCapacityPublished, TradingHalted, TradingResumed, TradingSuspended
+from schemas.market.session_events import SessionAuctionCalled, SessionAuctionEnded, SessionAuctionFailed
 from schemas.values import MINUTE_US
 
 _AMENDED_COLUMNS = {
@@ -112,6 +114,20 @@ _HALT_COLUMNS = {
     "until_at": "bigint",
 }
 
+
+def _of_session(phase: str) -> Rows:
+    """The phase of each of the session's deliveries."""
+
+    def rows(fact: Recorded[Any]) -> Iterable[Row]:
+        told = fact.body
+        for n in range(told.intervals):
+            start = told.first_start_at + n * told.interval_min * MINUTE_US
+            known = fields_of(told, "market", "interval_min")
+            yield known | {"delivery_start_at": start, "phase": phase}
+
+    return rows
+
+
 PHASES = View(
     name="phases",
     mode=Mode.HISTORY,
@@ -121,6 +137,9 @@ PHASES = View(
         TradingHalted: copied(*_PHASE_COLUMNS, *_HALT_COLUMNS, phase="call"),
         TradingSuspended: copied(*_PHASE_COLUMNS, phase="suspended"),
         TradingResumed: copied(*_PHASE_COLUMNS, phase="continuous"),
+        SessionAuctionCalled: _of_session("auction"),
+        SessionAuctionFailed: _of_session("continuous"),
+        SessionAuctionEnded: _of_session("continuous"),
     },
 )
 """When trading stopped and went on; without a delivery it is about the market as a whole."""

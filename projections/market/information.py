@@ -14,7 +14,10 @@ INSTRUMENTS = SqlView(
     name="instruments",
     sql="""
 SELECT s.market, i.start_at AS delivery_start_at, s.interval_min,
-    i.start_at - r.opening_lead_min * 60000000 AS opens_at, i.start_at - r.gate_lead_min * 60000000 AS gate_at,
+    CASE
+        WHEN r.session_auction IS NULL THEN i.start_at - r.opening_lead_min * 60000000
+        ELSE s.first_start_at - (r.session_auction::json ->> 'opening_lead_min')::bigint * 60000000
+    END AS opens_at, i.start_at - r.gate_lead_min * 60000000 AS gate_at,
     CASE
         WHEN g.seq IS NOT NULL THEN 'closed'
         WHEN w.phase = 'suspended' THEN 'suspended'

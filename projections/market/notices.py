@@ -33,6 +33,13 @@ from schemas.market.events import (
 from schemas.market.information_events import NotificationsAcknowledged
 from schemas.market.listing_events import BiddersNotified, BidPlaced, BidsDisplaced, BidWithdrawn, ListingClosed
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
+from schemas.market.session_events import (
+    CallBlockAccepted,
+    CallBlockFilled,
+    CallBlocksEnded,
+    SessionAuctionCleared,
+    SessionAuctionFailed,
+)
 
 
 def _to(kind: str, *parties: str, subject: str, **more: str) -> Rows:
@@ -111,6 +118,20 @@ def _told_results(fact: Recorded[GateClosed]) -> Iterable[Row]:
     yield {"market": closed.market, "kind": "results", "subject": subject, "concerns": "all"}
 
 
+def _told_session(fact: Recorded[Any]) -> Iterable[Row]:
+    told = fact.body
+    subject = f"{told.first_start_at}/{told.interval_min}"
+    failed = isinstance(told, SessionAuctionFailed)
+    kind = "session_failed" if failed else "session_results"
+    yield {"market": told.market, "kind": kind, "subject": subject, "concerns": "all"}
+
+
+def _block_filled(fact: Recorded[CallBlockFilled]) -> Iterable[Row]:
+    filled = fact.body
+    row = fields_of(filled, "market", "party") | {"kind": "traded", "subject": filled.block, "concerns": "party"}
+    yield row | {"quantity_wh": sum(filled.quantities_wh)}
+
+
 def _revision_ended(fact: Recorded[RevisionEnded]) -> Iterable[Row]:
     ended = fact.body
     row = {"market": ended.market, "kind": "revision_ended", "subject": ended.contract, "concerns": "contract"}
@@ -167,6 +188,11 @@ NOTICES = View(
         ),
         BlockTradeMade: _told_traded("buy_block", "sell_block"),
         BlocksCancelled: _each("cancelled", "blocks", None, "block"),
+        CallBlockAccepted: _to("accepted", "party", subject="block", price_nano_per_kwh="limit_price_nano_per_kwh"),
+        CallBlocksEnded: _each("cancelled", "blocks", "parties"),
+        CallBlockFilled: _block_filled,
+        SessionAuctionCleared: _told_session,
+        SessionAuctionFailed: _told_session,
         ContractProposed: _to("proposal_waiting", "awaiting", "proposer", subject="contract"),
         ContractLapsed: _to("proposal_lapsed", "seller", "buyer", subject="contract"),
         ContractConcluded: _to("contract_concluded", "seller", "buyer", subject="contract"),

@@ -313,6 +313,12 @@ REFUSALS: Final[Mapping[MarketRefusal, tuple[Unit, str]]] = {
     _R.NOT_FORWARD: (count, "Read up to {limit} already, found {found}: acknowledge only what comes behind it."),
     _R.POSITION_UNKNOWN: (count, "The market's facts end at {limit}, found {found}: acknowledge what you were told."),
     _R.SURVEILLANCE_OFF: (count, "The rules of this delivery watch for nothing of this kind: adopt thresholds first."),
+    _R.NO_SESSION_AUCTION: (
+        count,
+        "No session's auction collects blocks for all of these deliveries: choose deliveries of one that does.",
+    ),
+    _R.PARENT_UNKNOWN: (count, "The parent is no block of the party in this auction: name one that stands."),
+    _R.TOO_MANY_BLOCKS: (count, "An auction takes {limit} blocks, this would be number {found}: bid in single orders."),
     _R.ALREADY_REPORTED: (count, "This was reported of the party and delivery already: nothing is left to do."),
     _R.NOT_ONE_UNIT: (energy_wh, "Every order of this book is {limit}, found {found}: send one unit."),
     _R.UNIT_STANDS: (count, "A party has {limit} open order a side here, this would be {found}: change or cancel it."),
@@ -339,5 +345,7 @@ CANCELLATIONS: Final[Mapping[CancelReason, str]] = {
     _C.AUCTION_FAILED: "The auction that it waited for has no result.",
     _C.PRODUCT_ENDED: "The energy product that it sells is not on offer any more.",
     _C.DEFAULT: "The party is in default.",
+    _C.BLOCK_OUTPRICED: "It would lose at the prices of its session.",
+    _C.BLOCK_PASSED_OVER: "The prices of its session would suit it, but with it no better result was found.",
     _C.MANDATE_ENDED: "The mandate that issued it ended.",
 }

@@ -17,6 +17,7 @@ from schemas.market.events import (
     TradeMade,
 )
 from schemas.market.negotiation_events import ContractRejected
+from schemas.market.session_events import CallBlockFilled
 
 
 def _accepted(fact: Recorded[OrderAccepted]) -> Iterable[Row]:
@@ -30,6 +31,25 @@ def _accepted(fact: Recorded[OrderAccepted]) -> Iterable[Row]:
         "accepted_seq": fact.meta.seq,
         "accepted_tick": fact.meta.tick.n,
     }
+
+
+def _block_filled(fact: Recorded[CallBlockFilled]) -> Iterable[Row]:
+    """An accepted call block is an order in each of its deliveries, at the price there; its trades follow."""
+    filled = fact.body
+    legs = zip(filled.starts_at, filled.orders, filled.quantities_wh, filled.prices_nano_per_kwh, strict=True)
+    for start, order, quantity_wh, price in legs:
+        yield {
+            **fields_of(filled, "market", "sequence", "party", "connection", "interval_min", "side"),
+            "order": order,
+            "delivery_start_at": start,
+            "quantity_wh": quantity_wh,
+            "limit_price_nano_per_kwh": price,
+            "restriction": "none",
+            "rest_wh": quantity_wh,
+            "state": "open",
+            "accepted_seq": fact.meta.seq,
+            "accepted_tick": fact.meta.tick.n,
+        }
 
 
 def _filled(fact: Recorded[TradeMade]) -> Iterable[Row]:
@@ -81,6 +101,7 @@ ORDERS = View(
     indexes=("market, delivery_start_at", "party"),
     on={
         OrderAccepted: _accepted,
+        CallBlockFilled: _block_filled,
         TradeMade: _filled,
         OrderCancelled: copied("order", "rest_wh", "reason", state="cancelled"),
         OrdersCancelled: _written_out,

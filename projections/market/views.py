@@ -15,6 +15,7 @@ from projections.market.order_events import ORDER_EVENTS
 from projections.market.outlets import OUTLET_QUESTIONS, OUTLET_VIEWS
 from projections.market.products import PRODUCT_QUESTIONS, PRODUCT_VIEWS
 from projections.market.sentences import CURRENCY
+from projections.market.sessions import SESSION_QUESTIONS, SESSION_VIEWS
 from projections.market.surveillance import SURVEILLANCE_QUESTIONS, SURVEILLANCE_VIEWS
 from projections.market.trading import TRADING_VIEWS
 from projections.view import Question, SqlView, View
@@ -30,6 +31,7 @@ VIEWS: tuple[View, ...] = (
     *CREDIT_VIEWS,
     *OUTLET_VIEWS,
     *AUCTION_VIEWS,
+    *SESSION_VIEWS,
     *ENQUIRY_VIEWS,
     *MANDATE_VIEWS,
     ORDER_EVENTS,
@@ -165,5 +167,6 @@ ORDER BY m.market, m.partition, m.seq, m."row"
     *MANDATE_QUESTIONS,
     *INFORMATION_QUESTIONS,
     *NOTICE_QUESTIONS,
+    *SESSION_QUESTIONS,
     *SURVEILLANCE_QUESTIONS,
 )

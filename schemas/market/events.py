@@ -7,6 +7,7 @@ from schemas.market.auction_events import CallRules
 from schemas.market.quality import QualityRules
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import ContractRules, CreditRules, NegotiationRules, NetworkRules, TradingRules
+from schemas.market.session_events import SessionAuctionRules
 from schemas.market.surveillance_events import SurveillanceRules
 from schemas.message import event, value
 from schemas.values import (
@@ -99,6 +100,7 @@ class RuleSet:
     quality: QualityRules | None = None
     negotiation: NegotiationRules | None = None
     surveillance: SurveillanceRules | None = None
+    session_auction: SessionAuctionRules | None = None
 
 
 @value

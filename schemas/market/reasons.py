@@ -24,6 +24,8 @@ class CancelReason(StrEnum):
     DEFAULT = "default"
     MANDATE_ENDED = "mandate_ended"
     PRODUCT_AMENDED = "product_amended"
+    BLOCK_OUTPRICED = "block_outpriced"
+    BLOCK_PASSED_OVER = "block_passed_over"
 
 
 class MarketRefusal(StrEnum):
@@ -148,3 +150,6 @@ class MarketRefusal(StrEnum):
     ALREADY_REPORTED = "already_reported"
     NOT_ONE_UNIT = "not_one_unit"
     UNIT_STANDS = "unit_stands"
+    NO_SESSION_AUCTION = "no_session_auction"
+    PARENT_UNKNOWN = "parent_unknown"
+    TOO_MANY_BLOCKS = "too_many_blocks"

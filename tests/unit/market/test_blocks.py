@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.market.blocks import BlockAuction, BlockFlaw, BlockOrder, flaw_of, surplus_pico
+from domain.market.block_check import flaw_of
+from domain.market.blocks import BlockAuction, BlockFlaw, BlockOrder, surplus_pico
 from domain.market.calc_blocks import solve
 from domain.market.clearing import AuctionRules, Clearing, Level, Offer
 from schemas.market.auction_events import Rationing

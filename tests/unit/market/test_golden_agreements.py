@@ -48,7 +48,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {2: "173d1a52104ef62d788a6e67fe323f70", 3: "98e75790b035912572ac63865c0831ce"}
+GOLDEN = {2: "173d1a52104ef62d788a6e67fe323f70", 3: "e29e13d6c0d70d608bc2e2d7b85eebec"}
 """The digest of the day's facts by `LOGIC`."""
 
 TOLD_HERE = ("contract_events", "credit_events", "outlet_events")
