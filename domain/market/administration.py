@@ -276,7 +276,6 @@ def _settled(state: Market, fact: DeliverySettled) -> None:
         instrument.committed_pico.clear()
         # A book whose closing is not written out yet goes with its last slice.
         instrument.settled = True
-        if instrument.closed:
-            forget_when_written_out(state, instrument)
+        forget_when_written_out(state, instrument)
     for start in [s for s, slot in state.slots.items() if not slot.books and fact.from_at <= s < fact.to_at]:
         del state.slots[start]

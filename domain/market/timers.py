@@ -14,6 +14,7 @@ GATE: Final = 2
 HALT_END: Final = 3
 BLOCK_EXPIRY: Final = 4
 BLOCK_GATE: Final = 5
+BLOCK_UNCROSSING: Final = 6
 """Kinds of timers, in the order in which they come at one time: orders expire first, then proposals lapse, then gates
 close. A stream's kind is a number of its own; what has slices to write out stands at time 0 (`AT_ONCE`)."""
 
