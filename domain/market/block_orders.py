@@ -214,23 +214,24 @@ def _traded(state: Market, fact: BlockTradeMade) -> None:
     instruments = instruments_of(state, buyer.span)
     bought = bought_pico_per_wh(price, instruments[0].rules.credit)
     sold = sold_pico_per_wh(price, instruments[0].rules.assumed_price_nano_per_kwh)
+    zones = seller.order.zone, buyer.order.zone
+    slots = slots_of(instruments)
+    each_wh = quantity_wh // len(instruments[0].slots)
     for block, rest_wh, exposure in ((buyer, fact.buy_rest_wh, bought), (seller, fact.sell_rest_wh, sold)):
         party = block.order.party
         open_pico = block.order.exposure_pico_per_wh
         state.account(party).exposure_pico += quantity_wh * len(instruments) * (exposure - open_pico)
-        for instrument in instruments:
-            committed = instrument.committed_pico
-            committed[party] = committed.get(party, 0) + quantity_wh * exposure
+        for slot in slots:
+            committed = slot.committed(zones)
+            committed[party] = committed.get(party, 0) + each_wh * exposure
         if rest_wh:
             block.order.rest_wh = rest_wh
         else:
             _leave(state, block)
-    slots = slots_of(instruments)
-    each_wh = quantity_wh // len(instruments[0].slots)
     use(slots, buyer.order.connection, -each_wh)
     paths = instruments[0].paths
-    if paths is not None and buyer.order.zone != seller.order.zone:
-        flow(slots, paths[seller.order.zone, buyer.order.zone], each_wh)
+    if paths is not None and zones[0] != zones[1]:
+        flow(slots, paths[zones], each_wh)
         look_again(state, slots)
 
 

@@ -122,7 +122,7 @@ def _accepted(state: Market, enquiry: Enquiry, fact: OfferAccepted) -> None:
     where = opened.first_start_at, opened.interval_min
     sell(state, *where, offer.connection, fact.quantity_wh)
     sell(state, *where, opened.connection, fact.quantity_wh, -1)
-    commit(state, *where, fact.seller, fact.quantity_wh, offer.sold_pico_per_wh)
-    commit(
-        state, *where, fact.buyer, fact.quantity_wh, bought_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.credit)
-    )
+    bought = bought_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.credit)
+    zones = opened.zone, opened.zone
+    commit(state, *where, zones, fact.seller, fact.quantity_wh, offer.sold_pico_per_wh)
+    commit(state, *where, zones, fact.buyer, fact.quantity_wh, bought)

@@ -101,8 +101,9 @@ def _traded(state: Market, fact: TradeMade) -> bool:
     bought = quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
     sold = quantity_wh * sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
     buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
-    _filled(state, instrument, buyer, quantity_wh, bought, fact.buy_rest_wh)
-    _filled(state, instrument, seller, quantity_wh, sold, fact.sell_rest_wh)
+    zones = seller.zone, buyer.zone
+    _filled(state, instrument, zones, buyer, quantity_wh, bought, fact.buy_rest_wh)
+    _filled(state, instrument, zones, seller, quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
     instrument.last_price_nano_per_kwh = price
     if instrument.auction is not None:
@@ -156,12 +157,21 @@ def uncross_blocks(state: Market, span: Span) -> None:
 
 
 def _filled(
-    state: Market, instrument: Instrument, order: Order, quantity_wh: int, exposure_pico: int, rest_wh: int
+    state: Market,
+    instrument: Instrument,
+    zones: tuple[str, str],
+    order: Order,
+    quantity_wh: int,
+    exposure_pico: int,
+    rest_wh: int,
 ) -> None:
     """So much of the order counts as a trade now, and no longer as open."""
-    party, committed = order.party, instrument.committed_pico
+    party, slots = order.party, instrument.slots
     state.accounts[party].exposure_pico += exposure_pico - quantity_wh * order.exposure_pico_per_wh
-    committed[party] = committed.get(party, 0) + exposure_pico
+    each_pico = exposure_pico // len(slots)  # whole: the quantity is the same in each of them
+    for slot in slots:
+        committed = slot.committed(zones)
+        committed[party] = committed.get(party, 0) + each_pico
     if order.terms is not None:
         state.mandates.filled(order, quantity_wh, exposure_pico)
     instrument.book.reduce(order, rest_wh)
