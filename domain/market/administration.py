@@ -11,9 +11,10 @@ from domain.market.capability import EVERYWHERE
 from domain.market.credit import limit_recorded
 from domain.market.evolution import forget_when_written_out
 from domain.market.network import paths_of, refuse_network, zones_of
+from domain.market.phases import collect
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, RulesVersion, Session, starts
-from domain.market.timers import GATE, HALT_END, Timed
+from domain.market.timers import GATE, Timed
 from schemas.actors import POLICY
 from schemas.envelope import Command, Moment
 from schemas.market.commands import (
@@ -28,7 +29,6 @@ from schemas.market.events import (
     CreditRecorded,
     DeliverySettled,
     ParticipantAdmitted,
-    Phase,
     RuleSet,
     RuleSetAdopted,
     SessionOpened,
@@ -267,8 +267,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
         instrument = Instrument(start, duration_min, fact.rules_version, rules, opens_at, gate_at, slots, paths)
         state.instruments[instrument.key] = instrument
         if rules.auction is not None and rules.auction.opening_min:
-            instrument.phase = Phase.CALL
-            state.remind(opens_at + rules.auction.opening_min * MINUTE_US, HALT_END, start, str(duration_min))
+            collect(state, instrument, opens_at + rules.auction.opening_min * MINUTE_US)
         state.remind(gate_at, GATE, start, str(duration_min))
 
 

@@ -354,7 +354,9 @@ def _auction(state: Market, key: Key) -> Auction | None:
 
 def _is_called(state: Market, timer: Timer) -> bool:
     instrument = state.instruments.get(gate_key(timer))
-    return instrument is None or instrument.closed or instrument.phase is not Phase.CALL
+    if instrument is None or instrument.closed or instrument.phase is not Phase.CALL:
+        return True
+    return timer[0] != instrument.collects_until  # a book that went on may have been halted again
 
 
 def _is_listed(state: Market, timer: Timer) -> bool:

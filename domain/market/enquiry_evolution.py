@@ -54,6 +54,8 @@ def apply(state: Market, fact: Fact) -> None:
             _reserve(state, enquiry, offer, 1)
         case OfferWithdrawn():
             _reserve(state, enquiry, enquiry.offers.pop(fact.offer), -1)
+            enquiry.table = tuple(offer for offer in enquiry.table if offer != fact.offer)
+            enquiry.awaited.discard(fact.offer)
         case OffersCombined() | CounterOfferMade():
             _tabled(state, enquiry, fact)
         case OfferRevised():

@@ -9,7 +9,7 @@ from domain.market.capability import Slot, use
 from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
 from domain.market.network import flow
 from domain.market.state import Instrument, Market
-from domain.market.timers import AT_ONCE, BLOCK_UNCROSSING, CLOSING, EXPIRY, UNCROSSING
+from domain.market.timers import AT_ONCE, BLOCK_UNCROSSING, CLOSING, DEFAULT, EXPIRY, LEAVING, UNCROSSING
 from schemas.market.events import (
     GateClosed,
     OrderAccepted,
@@ -144,6 +144,10 @@ def _made_way(state: Market, instrument: Instrument) -> None:
 
 def uncross(state: Market, instrument: Instrument) -> None:
     """Orders and blocks of this delivery may have become able to trade without any of them coming in."""
+    if instrument.leaving:
+        state.remind(AT_ONCE, LEAVING, instrument.gate_at, name_of(instrument))
+        for party, default in state.standing.defaults.items():
+            state.remind(AT_ONCE, DEFAULT, default.number, party)
     if instrument.book.resting:
         state.remind(AT_ONCE, UNCROSSING, instrument.gate_at, name_of(instrument))
     for span in state.block_books:

@@ -124,6 +124,9 @@ def _refuse_answer(state: Market, wish: ApproveContract | RejectContract, actor:
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if not negotiation.waiting or now.at >= negotiation.proposed.lapses_at:
         return Refusal(MarketRefusal.CONTRACT_NOT_PROPOSED, negotiation.proposed.lapses_at, now.at)
+    for party in (negotiation.proposed.seller, negotiation.proposed.buyer):
+        if isinstance(wish, ApproveContract) and party not in state.participants:
+            return Refusal(state.why_not(party))
     return None
 
 

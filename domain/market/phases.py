@@ -102,8 +102,7 @@ def apply(state: Market, fact: Fact) -> None:
     match fact:
         case TradingHalted():
             instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
-            instrument.phase = Phase.CALL
-            halt_ends(state, instrument, fact.until_at)
+            collect(state, instrument, fact.until_at)
         case TradingSuspended():
             _switch(state, fact, True)
         case TradingResumed():
@@ -114,9 +113,11 @@ def apply(state: Market, fact: Fact) -> None:
             assert_never(fact)
 
 
-def halt_ends(state: Market, instrument: Instrument, at: int) -> None:
-    """The book is called to an auction then."""
+def collect(state: Market, instrument: Instrument, at: int) -> None:
+    """For `evolve`: the book collects orders without matching them until then."""
+    instrument.phase = Phase.CALL
     start, duration_min = instrument.key
+    instrument.collects_until = at
     state.remind(at, HALT_END, start, str(duration_min))
 
 

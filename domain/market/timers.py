@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
+LEAVING: Final = -4
 PRODUCT: Final = -3
 UNCROSSING: Final = -2
 CLOSING: Final = -1
@@ -24,6 +25,7 @@ AUCTION_LISTING: Final = 30
 AUCTION_TRADES: Final = 31
 AUCTION_DEADLINE: Final = 32
 ENQUIRY_DEADLINE: Final = 22
+DEFAULT: Final = 42
 
 AT_ONCE: Final = 0
 

@@ -48,7 +48,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {2: "173d1a52104ef62d788a6e67fe323f70"}
+GOLDEN = {2: "173d1a52104ef62d788a6e67fe323f70", 3: "3c87829facec73a5c201eda1279ce61d"}
 """The digest of the day's facts by `LOGIC`."""
 
 TOLD_HERE = ("contract_events", "credit_events", "outlet_events")

@@ -130,6 +130,21 @@ def test_a_book_that_is_looked_through_keeps_to_the_bands(band: dict[str, int], 
     assert trades(facts) == []
 
 
+def test_a_book_that_is_halted_again_waits_again() -> None:
+    """When the halt ends, what waits would still trade beyond the band: it is halted anew, once."""
+    market = banded(halt=5)
+    submit(market, sell("bob", 1, 26))
+    submit(market, buy("ann", 1, 30))
+    facts = market.later(NOW + 10 * MINUTE)
+    assert [type(f) for f in facts] == [TradingResumed, TradingHalted]
+    assert facts[1].until_at == NOW + 20 * MINUTE
+    assert market.later(NOW + 20 * MINUTE - 1) == []
+    submit(market, sell("cyd", 1, 24))
+    facts = market.later(NOW + 20 * MINUTE)
+    assert (type(facts[0]), trades(facts)) == (TradingResumed, [])
+    assert [type(f) for f in facts] == [TradingResumed, TradingHalted], "bob's came before cyd's"
+
+
 def accepted(party: str, side: Side, sequence: int, cents: int) -> OrderAccepted:
     what = f"{party}-cp", NOON, 15, side, KWH, cents * CENT
     return OrderAccepted(MARKET, f"o{sequence}", sequence, party, *what, Restriction.NONE, None)
