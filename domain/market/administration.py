@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import Any, Final, assert_never
 
 from domain.identity import born_id
+from domain.market.capability import EVERYWHERE
 from domain.market.credit import limit_recorded
 from domain.market.evolution import forget_when_written_out
-from domain.market.network import paths_of, refuse_network
+from domain.market.network import paths_of, refuse_network, zones_of
+from domain.market.phases import collect
 from domain.market.refusal import Refusal, refused
-from domain.market.session_auctions import collect
+from domain.market.session_auctions import collect as collect_session
 from domain.market.session_blocks import MAX_DELIVERIES
 from domain.market.state import FAMILY, MAX_INTERVALS, Instrument, Market, RulesVersion, Session, starts
-from domain.market.timers import GATE, HALT_END, Timed
+from domain.market.timers import GATE, Timed
 from schemas.actors import POLICY
 from schemas.envelope import Command, Moment
 from schemas.market.auction_events import Mechanism
@@ -30,7 +32,6 @@ from schemas.market.events import (
     CreditRecorded,
     DeliverySettled,
     ParticipantAdmitted,
-    Phase,
     RuleSet,
     RuleSetAdopted,
     SessionOpened,
@@ -96,7 +97,7 @@ def _prepared(state: Market, command: Command[Any], wish: Wish) -> Fact:
         case RecordCredit():
             return CreditRecorded(market, wish.party, wish.currency, wish.limit_micro)
         case SettleDelivery():
-            return DeliverySettled(market, wish.from_at, wish.to_at)
+            return DeliverySettled(market, wish.from_at, wish.to_at, wish.area)
         case _:
             assert_never(wish)
 
@@ -243,6 +244,10 @@ def _refuse_from_policy(
         wish.party in state.participants or wish.party in state.standing.defaults
     ):
         return Refusal(MarketRefusal.ALREADY_ADMITTED)
+    if isinstance(wish, SettleDelivery) and wish.area is not None:
+        known = {zone for version in state.rules for zone in zones_of(version.rules)}
+        if wish.area not in known:
+            return Refusal(MarketRefusal.ZONE_UNKNOWN)
     if isinstance(wish, SettleDelivery) and wish.to_at > now.at:
         return Refusal(MarketRefusal.DELIVERY_NOT_OVER, now.at, wish.to_at)
     return None
@@ -287,23 +292,28 @@ def _opened(state: Market, fact: SessionOpened) -> None:
         instrument = Instrument(start, duration_min, fact.rules_version, rules, opens_at, gate_at, slots, paths)
         state.instruments[instrument.key] = instrument
         if rules.auction is not None and rules.auction.opening_min:
-            instrument.phase = Phase.CALL
-            state.remind(opens_at + rules.auction.opening_min * MINUTE_US, HALT_END, start, str(duration_min))
+            collect(state, instrument, opens_at + rules.auction.opening_min * MINUTE_US)
         state.remind(gate_at, GATE, start, str(duration_min))
     if rules.session_auction is not None:
-        collect(state, fact, rules.session_auction)
+        collect_session(state, fact, rules.session_auction)
 
 
 def _settled(state: Market, fact: DeliverySettled) -> None:
     state.sessions = [s for s in state.sessions if s.to_at > fact.to_at]
     state.outlets.forget_until(fact.to_at)
-    for instrument in [i for i in state.instruments.values() if fact.from_at <= i.delivery_start_at < fact.to_at]:
-        for party, exposure in instrument.committed_pico.items():
-            state.account(party).exposure_pico -= exposure
-        instrument.committed_pico.clear()
-        # A book whose closing is not written out yet goes with its last slice.
-        instrument.settled = True
-        if instrument.closed:
+    touched = [slot for start, slot in state.slots.items() if fact.from_at <= start < fact.to_at]
+    for slot in touched:
+        slot.settled.add(EVERYWHERE if fact.area is None else fact.area)
+        for zones in [zones for zones in slot.committed_pico if slot.is_settled(zones)]:
+            for party, pico in slot.committed_pico.pop(zones).items():
+                state.account(party).exposure_pico -= pico
+    over = {slot.start_at for slot in touched if slot.is_over}
+    # A delivery that lasts longer than an interval is over with the last of them.
+    ended = [i for i in state.instruments.values() if any(slot.start_at in over for slot in i.slots)]
+    for instrument in ended:
+        if all(slot.is_over for slot in instrument.slots):
+            # A book whose closing is not written out yet goes with its last slice.
+            instrument.settled = True
             forget_when_written_out(state, instrument)
     for start in [s for s, slot in state.slots.items() if not slot.books and fact.from_at <= s < fact.to_at]:
         del state.slots[start]

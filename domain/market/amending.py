@@ -114,6 +114,8 @@ def _refuse_amendment(state: Market, wish: AmendOrder, actor: str, now: Moment) 
         return Refusal(MarketRefusal.SUSPENDED)
     if instrument.phase is Phase.AUCTION:
         return Refusal(MarketRefusal.AUCTION_UNDERWAY)
+    if order.party not in state.participants:
+        return Refusal(state.why_not(order.party))
     price = wish.limit_price_nano_per_kwh
     if (wish.rest_wh, price, wish.expires_at) == (order.rest_wh, order.limit_price_nano_per_kwh, order.expires_at):
         return Refusal(MarketRefusal.NOTHING_CHANGED)

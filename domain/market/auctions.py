@@ -16,8 +16,8 @@ from domain.market.clearing import Offer
 from domain.market.clearing_check import Flaw
 from domain.market.evolution import look_again, name_of
 from domain.market.exposure import PICO_PER_MICRO
-from domain.market.frozen import thaw
 from domain.market.gates import closing_key, gate_key
+from domain.market.leaving import thaw
 from domain.market.network import hold, zones_of
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Instrument, Key, Market
@@ -347,7 +347,9 @@ def _auction(state: Market, key: Key) -> Auction | None:
 
 def _is_called(state: Market, timer: Timer) -> bool:
     instrument = state.instruments.get(gate_key(timer))
-    return instrument is None or instrument.closed or instrument.phase is not Phase.CALL
+    if instrument is None or instrument.closed or instrument.phase is not Phase.CALL:
+        return True
+    return timer[0] != instrument.collects_until  # a book that went on may have been halted again
 
 
 def _is_listed(state: Market, timer: Timer) -> bool:

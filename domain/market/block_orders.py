@@ -9,23 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from domain.identity import birthplace, born
+from domain.market import block_matching
 from domain.market.amending import ENTERING
 from domain.market.baskets import refuse_together, submit_together
-from domain.market.block_state import Block, Span, span_name, span_of
+from domain.market.block_matching import enter, instruments_of, slots_of
+from domain.market.block_state import Block, span_name, span_of
 from domain.market.book import Book, Order
-from domain.market.capability import Slot, use
-from domain.market.contract_versions import concluded
-from domain.market.evolution import look_again
+from domain.market.capability import use
+from domain.market.evolution import forget_when_written_out, look_again, uncross_blocks
 from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
 from domain.market.gates import MAX_SLICE
-from domain.market.matching import Bounds, match
-from domain.market.network import Crossing, flow
+from domain.market.network import flow
 from domain.market.refusal import Refusal, refused
-from domain.market.state import FAMILY, Instrument, Market
+from domain.market.state import FAMILY, Market
 from domain.market.timers import BLOCK_EXPIRY, BLOCK_GATE, Ahead, Timed, Timer
 from schemas.envelope import Command, Moment
 from schemas.market.commands import SubmitOrder
-from schemas.market.events import CommandRefused, ContractConcluded, OrderAccepted, Restriction
+from schemas.market.events import CommandRefused, OrderAccepted, Restriction
 from schemas.market.package_commands import CancelBlock, SubmitBasket, SubmitBlock
 from schemas.market.package_events import BasketKilled, BlockAccepted, BlocksCancelled, BlockTradeMade
 from schemas.market.reasons import CancelReason, MarketRefusal
@@ -126,9 +126,6 @@ def _refuse_block(
 
 def _rest(state: Market, command: Command[Any], wish: SubmitBlock, now: Moment) -> list[Any]:
     ids = birthplace(FAMILY, command)
-    span = wish.first_start_at, wish.duration_min, wish.intervals
-    instruments = _instruments(state, span)
-    rules, buys = instruments[0].rules, wish.side is Side.BUY
     zone = state.connections[wish.connection].zone
     accepted = BlockAccepted(
         state.market,
@@ -145,82 +142,7 @@ def _rest(state: Market, command: Command[Any], wish: SubmitBlock, now: Moment) 
         wish.limit_price_nano_per_kwh,
         wish.expires_at,
     )
-    paths = instruments[0].paths
-    slots = _slots(instruments)
-    crossing = None if paths is None else Crossing(paths, slots, len(instruments[0].slots), rules.lot_wh)
-    plan = match(
-        state.block_books.get(span, Book()),
-        wish.party,
-        buys,
-        wish.quantity_wh,
-        wish.limit_price_nano_per_kwh,
-        Restriction.AON,
-        rules.self_trade,
-        now.at,
-        0,
-        None if crossing is None else Bounds(zone, crossing=crossing),
-    )
-    facts: list[Any] = [accepted]
-    rest_wh, n = wish.quantity_wh, 0
-    for resting, quantity_wh in plan.meetings:
-        if not quantity_wh:
-            facts.append(BlocksCancelled(state.market, CancelReason.SELF_TRADE, (resting.order,)))
-            continue
-        rest_wh -= quantity_wh
-        buyer, seller = (accepted, resting) if buys else (resting, accepted)
-        trade = BlockTradeMade(
-            state.market,
-            born(ids, n + 1),
-            _id(buyer),
-            _id(seller),
-            buyer.party,
-            seller.party,
-            wish.side,
-            wish.first_start_at,
-            wish.intervals,
-            wish.duration_min,
-            quantity_wh,
-            resting.limit_price_nano_per_kwh,
-            rest_wh if buys else 0,
-            0 if buys else rest_wh,
-        )
-        n += 2
-        facts += (trade, _contract(instruments, trade, born(ids, n), buyer, seller))
-    return facts
-
-
-def _id(side: BlockAccepted | Order) -> str:
-    return side.block if isinstance(side, BlockAccepted) else side.order
-
-
-def _contract(
-    instruments: Sequence[Instrument],
-    trade: BlockTradeMade,
-    contract: str,
-    buyer: BlockAccepted | Order,
-    seller: BlockAccepted | Order,
-) -> ContractConcluded:
-    """One contract over all deliveries."""
-    first = instruments[0]
-    intervals = len(first.slots)
-    return concluded(
-        trade.market,
-        first.rules,
-        first.version,
-        contract,
-        trade.trade,
-        trade.seller,
-        trade.buyer,
-        seller.connection,
-        buyer.connection,
-        seller.zone,
-        buyer.zone,
-        trade.first_start_at,
-        (trade.quantity_wh // intervals,) * (intervals * trade.intervals),
-        trade.price_nano_per_kwh,
-        first.rules.book_delivery_mode,
-        first.duration_min,
-    )
+    return [accepted, *enter(state, accepted, ids, now.at)]
 
 
 def _refuse_cancellation(state: Market, wish: CancelBlock, actor: str, now: Moment) -> Refusal | None:
@@ -289,51 +211,48 @@ def _accepted(state: Market, fact: BlockAccepted) -> None:
 def _traded(state: Market, fact: BlockTradeMade) -> None:
     price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
     buyer, seller = state.blocks[fact.buy_block], state.blocks[fact.sell_block]
-    instruments = _instruments(state, buyer.span)
+    instruments = instruments_of(state, buyer.span)
     bought = bought_pico_per_wh(price, instruments[0].rules.credit)
     sold = sold_pico_per_wh(price, instruments[0].rules.assumed_price_nano_per_kwh)
+    zones = seller.order.zone, buyer.order.zone
+    slots = slots_of(instruments)
+    each_wh = quantity_wh // len(instruments[0].slots)
     for block, rest_wh, exposure in ((buyer, fact.buy_rest_wh, bought), (seller, fact.sell_rest_wh, sold)):
         party = block.order.party
         open_pico = block.order.exposure_pico_per_wh
         state.account(party).exposure_pico += quantity_wh * len(instruments) * (exposure - open_pico)
-        for instrument in instruments:
-            committed = instrument.committed_pico
-            committed[party] = committed.get(party, 0) + quantity_wh * exposure
+        for slot in slots:
+            committed = slot.committed(zones)
+            committed[party] = committed.get(party, 0) + each_wh * exposure
         if rest_wh:
             block.order.rest_wh = rest_wh
         else:
             _leave(state, block)
-    slots = _slots(instruments)
-    each_wh = quantity_wh // len(instruments[0].slots)
     use(slots, buyer.order.connection, -each_wh)
     paths = instruments[0].paths
-    if paths is not None and buyer.order.zone != seller.order.zone:
-        flow(slots, paths[seller.order.zone, buyer.order.zone], each_wh)
+    if paths is not None and zones[0] != zones[1]:
+        flow(slots, paths[zones], each_wh)
         look_again(state, slots)
 
 
 def _lessen(state: Market, block: Block, energy_wh: int) -> None:
     """So much less of each delivery is open: its credit and capability are free (< 0: more is open)."""
-    order, instruments = block.order, _instruments(state, block.span)
+    order, instruments = block.order, instruments_of(state, block.span)
     state.account(order.party).exposure_pico -= energy_wh * len(instruments) * order.exposure_pico_per_wh
     if not order.buys:
-        use(_slots(instruments), order.connection, -energy_wh // len(instruments[0].slots))
+        use(slots_of(instruments), order.connection, -energy_wh // len(instruments[0].slots))
 
 
 def _leave(state: Market, block: Block) -> None:
     book = state.block_books[block.span]
     book.reduce(block.order, 0)
     del state.blocks[block.order.order]
-    if not book.resting:
-        del state.block_books[block.span]
-
-
-def _instruments(state: Market, span: Span) -> list[Instrument]:
-    return [state.instruments[key] for key in span_of(span)]
-
-
-def _slots(instruments: Sequence[Instrument]) -> list[Slot]:
-    return [slot for instrument in instruments for slot in instrument.slots]
+    if book.resting:
+        uncross_blocks(state, block.span)  # it may have been in the way of its owner's others
+        return
+    del state.block_books[block.span]
+    for instrument in instruments_of(state, block.span):
+        forget_when_written_out(state, instrument)
 
 
 def _expire(state: Market, timer: Timer, ahead: Ahead) -> Iterator[BlocksCancelled]:
@@ -368,4 +287,8 @@ def _is_gone(state: Market, timer: Timer) -> bool:
     return timer[3] not in state.blocks
 
 
-TIMED: Final = {BLOCK_EXPIRY: Timed(_is_gone, _expire), BLOCK_GATE: Timed(_is_closed, _close)}
+TIMED: Final = {
+    **block_matching.TIMED,
+    BLOCK_EXPIRY: Timed(_is_gone, _expire),
+    BLOCK_GATE: Timed(_is_closed, _close),
+}

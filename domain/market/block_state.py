@@ -28,3 +28,9 @@ def span_of(span: Span) -> Iterator[tuple[int, int]]:
 def span_name(span: Span) -> str:
     """The subject of a timer of the blocks of these deliveries."""
     return "/".join(map(str, span))
+
+
+def covers(span: Span, start_at: int, duration_min: int) -> bool:
+    """Whether the delivery is one of a block's."""
+    first, each_min, intervals = span
+    return duration_min == each_min and first <= start_at < first + intervals * each_min * MINUTE_US

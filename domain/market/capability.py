@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+EVERYWHERE: Final = ""
+"""Among settled zones: all of them, as facts of before the areas were named say it."""
+
 _MINUTES_PER_HOUR: Final = 60
 
 
@@ -22,7 +25,9 @@ class Slot:
 
     `used_wh` is the rule's sum per connection, `flow_wh` what crosses each line net (+ from its first zone to its
     second), `capacity_wh` what the operator published of a line, that way and back, `held_wh` what of it is kept for
-    auctions whose trades do not stand yet.
+    auctions whose trades do not stand yet. `committed_pico` is what purchases and sales count in the credit rule until
+    they are settled, per party, of each pair of zones (the seller's, the buyer's); `settled` are the zones that are
+    settled, `EVERYWHERE` where all of them are.
     """
 
     start_at: int
@@ -32,6 +37,25 @@ class Slot:
     flow_wh: dict[str, int] = field(default_factory=dict)
     capacity_wh: dict[str, tuple[int, int]] = field(default_factory=dict)
     held_wh: dict[str, tuple[int, int]] = field(default_factory=dict)
+    committed_pico: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+
+    def committed(self, zones: tuple[str, str]) -> dict[str, int]:
+        """What counts per party between these zones; for `evolve`, which may change it."""
+        found = self.committed_pico.get(zones)
+        if found is None:
+            found = self.committed_pico[zones] = {}
+        return found
+
+    def is_settled(self, zones: tuple[str, str]) -> bool:
+        """Whether what is sold from the first zone to the second is settled: at both of its ends."""
+        settled = self.settled
+        return EVERYWHERE in settled or (zones[0] in settled and zones[1] in settled)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is settled, and nothing of it waits for another area."""
+        return bool(self.settled) and not self.committed_pico
 
 
 def capability_wh(injection_w: int, interval_min: int) -> int:

@@ -4,7 +4,7 @@ A concluded contract uses capability (sold − bought), credit of both sides unt
 its zones. What a proposed version takes more than the one before is reserved while it waits.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from domain.market.capability import Slot
@@ -31,7 +31,7 @@ def instruments_of(state: Market, version: Version) -> list[Instrument | None]:
 
 def claims_of(state: Market, version: Version) -> Claims:
     """What the contract takes now: nothing when it is cancelled, and nothing for what is settled."""
-    found = Claims()
+    found = Claims(zones=_zones(version))
     if isinstance(version, ContractRevised) and version.state is ContractState.CANCELLED:
         return found
     for slot, instrument, quantity_wh in _open(state, version):
@@ -40,21 +40,26 @@ def claims_of(state: Market, version: Version) -> Claims:
         _add(found.capability_wh, (slot.start_at, version.buyer_connection), -quantity_wh)
         bought = quantity_wh * bought_pico_per_wh(version.price_nano_per_kwh, rules.credit)
         sold = quantity_wh * sold_pico_per_wh(seller_gets(version), rules.assumed_price_nano_per_kwh)
-        _add(found.credit_pico, (instrument.key, version.buyer), bought)
-        _add(found.credit_pico, (instrument.key, version.seller), sold)
-        if version.buyer_zone is not None and version.buyer_zone != version.zone:
+        _add(found.credit_pico, (slot.start_at, version.buyer), bought)
+        _add(found.credit_pico, (slot.start_at, version.seller), sold)
+        if found.zones[0] != found.zones[1]:
             assert instrument.paths is not None, "nothing crosses in one zone"
-            for line, sign in instrument.paths[version.zone, version.buyer_zone]:
+            for line, sign in instrument.paths[found.zones]:
                 _add(found.flow_wh, (slot.start_at, line), sign * quantity_wh)
     return found
+
+
+def _zones(version: Version) -> tuple[str, str]:
+    return version.zone, version.buyer_zone or version.zone
 
 
 def _open(state: Market, version: Version) -> Iterator[tuple[Slot, Instrument, int]]:
     listed = starts(version.first_start_at, version.interval_min, len(version.quantity_wh))
     instruments = instruments_of(state, version)
     for start, instrument, quantity_wh in zip(listed, instruments, version.quantity_wh, strict=True):
-        if instrument is not None and not instrument.settled and quantity_wh:
-            yield state.slots[start], instrument, quantity_wh
+        slot = state.slots.get(start)
+        if instrument is not None and slot is not None and not slot.is_settled(_zones(version)) and quantity_wh:
+            yield slot, instrument, quantity_wh
 
 
 def _add(sums: dict[K, int], key: K, amount: int) -> None:
@@ -95,17 +100,37 @@ def refuse_growth(state: Market, more: Claims, listed: Iterable[Instrument | Non
             return Refusal(MarketRefusal.CONNECTION_UNKNOWN)
         if (broken := refuse_sales(held, connection, sales, SpokenFor(taken))) is not None:
             return broken
-    for (start, line), wh in more.flow_wh.items():
-        slot, sign = state.slots[start], 1 if wh > 0 else -1
-        left = left_wh(slot, line, sign)
-        if abs(wh) > left:
-            crosses_wh = sign * slot.flow_wh.get(line, 0)
-            return Refusal(MarketRefusal.LINE_EXCEEDED, crosses_wh + left, crosses_wh + abs(wh))
+    if (full := refuse_flow(state, more.flow_wh)) is not None:
+        return full
     for party, pico in by_party(more).items():
         refusal = refuse_credit(state, party, pico)
         if refusal is not None:
             return refusal
     return None
+
+
+def refuse_flow(state: Market, more_wh: Mapping[tuple[int, str], int]) -> Refusal | None:
+    """The first line that would carry more one way than it can, in some settlement interval."""
+    for (start, line), wh in more_wh.items():
+        slot, sign = state.slots[start], 1 if wh > 0 else -1
+        left = left_wh(slot, line, sign)
+        if abs(wh) > left:
+            crosses_wh = sign * slot.flow_wh.get(line, 0)
+            return Refusal(MarketRefusal.LINE_EXCEEDED, crosses_wh + left, crosses_wh + abs(wh))
+    return None
+
+
+def flow_of(
+    state: Market, first_start_at: int, interval_min: int, zones: tuple[str, str], quantity_wh: Sequence[int]
+) -> dict[tuple[int, str], int]:
+    """What a profile from one zone to another takes of the lines, as far as its intervals are still known."""
+    found: dict[tuple[int, str], int] = {}
+    for start, wh in zip(starts(first_start_at, interval_min, len(quantity_wh)), quantity_wh, strict=True):
+        instrument = state.instruments.get((start, interval_min))
+        paths = None if instrument is None else instrument.paths
+        for line, sign in (paths or {}).get(zones, ()):
+            _add(found, (start, line), sign * wh)
+    return found
 
 
 def by_party(claims: Claims) -> dict[str, int]:
@@ -126,10 +151,10 @@ def take(state: Market, claims: Claims, sign: int = 1, *, committed: bool = True
             _add(slot.flow_wh, line, sign * wh)
     if claims.flow_wh:
         look_again(state, [state.slots[start] for start, _ in claims.flow_wh if start in state.slots])
-    for (key, party), pico in claims.credit_pico.items():
+    for (start, party), pico in claims.credit_pico.items():
         state.account(party).exposure_pico += sign * pico
         if committed:
-            _add(state.instruments[key].committed_pico, party, sign * pico)
+            _add(state.slots[start].committed(claims.zones), party, sign * pico)
 
 
 def replace_claims(state: Market, before: Version, after: Version) -> None:

@@ -104,8 +104,7 @@ def _against_assignment(state: Market, held: Held, wish: AssignContract, actor: 
     version = held.version
     if wish.party in (version.seller, version.buyer):
         yield Refusal(MarketRefusal.SAME_PARTY)
-    stays = version.buyer if actor == version.seller else version.seller
-    yield from _against_standing(state, stays, wish.party)
+    yield from _against_standing(state, version.seller, version.buyer, wish.party)
     connection = state.connections.get(wish.connection)
     if connection is None or connection.party != wish.party:
         yield Refusal(MarketRefusal.CONNECTION_UNKNOWN)
@@ -151,6 +150,9 @@ def refuse_answer(state: Market, wish: AgreeRevision | RefuseRevision, actor: st
     proposed = revision.proposed
     if actor != proposed.awaiting and (isinstance(wish, AgreeRevision) or actor != proposed.proposer):
         return Refusal(MarketRefusal.NOT_AUTHORISED)
+    if isinstance(wish, AgreeRevision):
+        sides = held.version.seller, held.version.buyer, proposed.terms.seller, proposed.terms.buyer
+        return next(_against_standing(state, *sides), None)
     return None
 
 

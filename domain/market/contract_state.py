@@ -27,13 +27,14 @@ _REPEATED: Final = tuple(f.name for f in fields(ContractConcluded) if f.name not
 class Claims:
     """What a contract, or what it would have more, takes of the limits of its market.
 
-    Capability by start of the settlement interval and connection, credit by instrument and party, room on lines by
-    start of the settlement interval and line (+ from its first zone to its second).
+    All by start of the settlement interval: capability by connection, credit by party, room on lines by line (+ from
+    its first zone to its second). `zones` are the seller's and the buyer's.
     """
 
     capability_wh: dict[tuple[int, str], int] = field(default_factory=dict)
-    credit_pico: dict[tuple[Key, str], int] = field(default_factory=dict)
+    credit_pico: dict[tuple[int, str], int] = field(default_factory=dict)
     flow_wh: dict[tuple[int, str], int] = field(default_factory=dict)
+    zones: tuple[str, str] = ("", "")
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final, assert_never
 from domain.market import default
 from domain.market.credit_state import Default, MarginCall
 from domain.market.exposure import Account, exposed_micro, fits
-from domain.market.frozen import has_frozen
+from domain.market.leaving import leave_later
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Market
 from domain.market.timers import AT_ONCE, DEFAULT, Ahead, Timed, Timer
@@ -27,7 +27,7 @@ from schemas.market.credit_events import (
     PositionClosed,
 )
 from schemas.market.events import CommandRefused
-from schemas.market.reasons import MarketRefusal
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import MINUTE_US
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {ReinstateParticipant: (ParticipantReinstated, CommandRefused)}
@@ -44,8 +44,8 @@ FACTS: Final = (
 CALL: Final = 43
 MET: Final = 44
 DEADLINE: Final = 45
-"""Kinds of timers: a call that is to be made, one that is met, one whose deadline comes. Whatever
-else is due at a deadline comes first, because it may free what is missing."""
+"""Kinds of timers beside the slices of a default: a call that is to be made, one that is met, one whose deadline comes.
+Whatever else is due at a deadline comes first, because it may free what is missing."""
 
 Fact = (
     MarginCalled
@@ -116,6 +116,8 @@ def apply(state: Market, fact: Fact) -> None:
             state.participants.discard(fact.party)
             standing.number += 1
             standing.defaults[fact.party] = Default(standing.number)
+            mine = [order for order in state.orders.values() if order.party == fact.party]
+            leave_later(state, mine, CancelReason.DEFAULT)
             state.remind(AT_ONCE, DEFAULT, standing.number, fact.party)
         case PositionClosed():
             standing.defaults[fact.party].loss_micro += fact.loss_micro
@@ -194,7 +196,9 @@ def _has_ended(state: Market, timer: Timer) -> bool:
 def _is_over(state: Market, timer: Timer) -> bool:
     """Or it waits for the end of an auction."""
     found = state.standing.defaults.get(timer[3])
-    return found is None or found.number != timer[2] or found.over or has_frozen(state, timer[3])
+    if found is None or found.number != timer[2] or found.over:
+        return True
+    return default.only_waits(state, timer[3])
 
 
 TIMED: Final = {

@@ -1,21 +1,26 @@
 """A default, written out in slices: what the party has open ends, its positions are closed, the loss is shared.
 
-Orders leave their books and proposals lapse; what is undelivered of its contracts ends at the rules' close-out price,
-and each fact names what the other side loses (+) or gains (−) by it. The sum is borne by the defaulter's collateral as
-far as what it still owes leaves some, then by the operator's fund up to the rules' amount, then by the other
-participants in proportion to their exposure (largest remainder); with no such exposure the fund bears the rest.
+Orders and blocks leave their books, listings, bids, enquiries and offers are withdrawn, mandates revoked, and proposals
+lapse. What stands in a frozen book waits for the end of its auction and may trade until then. Then what is undelivered
+of its contracts ends at the rules' close-out price, and each fact names what the other side loses (+) or gains (−) by
+it. The sum is borne by the defaulter's collateral as far as what it still owes leaves some, then by the operator's fund
+up to the rules' amount, then by the other participants in proportion to their exposure (largest remainder); with no
+such exposure the fund bears the rest.
 """
 
 from collections.abc import Iterator
 from typing import Any, Final
 
+from domain.market import enquiry_table
 from domain.market.book import Order
 from domain.market.claims import instruments_of
 from domain.market.contract_state import Held, seller_gets
 from domain.market.contract_versions import closed_out, revised
 from domain.market.contracts import ended_revision, undelivered
+from domain.market.enquiry_state import Enquiry
 from domain.market.exposure import PICO_PER_MICRO
 from domain.market.gates import cancelled_together
+from domain.market.leaving import is_frozen, waits_to_leave
 from domain.market.listing_closing import closed
 from domain.market.listing_state import Listing
 from domain.market.state import Key, Market
@@ -23,8 +28,10 @@ from domain.market.timers import Ahead
 from domain.rounding import half_up, largest_remainder
 from schemas.market.contract_events import ContractRevised, RevisionEnded, RevisionEnding, RevisionReason
 from schemas.market.credit_events import DefaultSettled, LossAllocated, LossLayer, PositionClosed
+from schemas.market.enquiry_events import EnquiryEnd
 from schemas.market.events import ContractLapsed, OrdersCancelled, RuleSet
 from schemas.market.listing_events import BidWithdrawn, ListingClosed, ListingEnd, WithdrawalReason
+from schemas.market.mandate_events import MandateRevoked
 from schemas.market.package_events import BlocksCancelled
 from schemas.market.reasons import CancelReason
 from schemas.market.session_events import CallBlocksEnded
@@ -43,14 +50,29 @@ def slices(state: Market, party: str, ahead: Ahead) -> Iterator[Any]:
     if found.settled:
         yield from _allocated(state, party, ahead)
         return
-    yield from _orders(state, party, ahead)
-    yield from _blocks(state, party, ahead)
-    yield from _offers(state, party, ahead)
-    yield from _proposals(state, party, ahead)
+    yield from _ends(state, party, ahead)
+    if waits_to_leave(state, party):
+        return
     yield from _positions(state, party, ahead)
     if not _is_open(state, party, ahead.at):
         ahead.room -= 1
         yield _settled(state, party, found.loss_micro)
+
+
+def only_waits(state: Market, party: str) -> bool:
+    """Whether all that is left for now waits for the end of an auction."""
+    if state.standing.defaults[party].settled or not waits_to_leave(state, party):
+        return False
+    return next(_ends(state, party, Ahead(0, MAX_SLICE)), None) is None
+
+
+def _ends(state: Market, party: str, ahead: Ahead) -> Iterator[Any]:
+    yield from _orders(state, party, ahead)
+    yield from _blocks(state, party, ahead)
+    yield from _offers(state, party, ahead)
+    yield from _enquiries(state, party, ahead)
+    yield from _mandates(state, party, ahead)
+    yield from _proposals(state, party, ahead)
 
 
 def _is_open(state: Market, party: str, now_at: int) -> bool:
@@ -62,6 +84,8 @@ def _is_open(state: Market, party: str, now_at: int) -> bool:
         or any(block.order.party == party for block in state.blocks.values())
         or any(auction.blocks_of(party) for auction in state.session_auctions.known.values())
         or any(_takes_part(listing, party) for listing in state.listings.known.values())
+        or any(_asks_or_offers(enquiry, party) for enquiry in state.enquiries.known.values())
+        or any(mandate.granted.party == party for mandate in state.mandates.known.values())
         or any(party in (offer.seller, offer.buyer) for offer in offers)
         or any(_concerns(held, party) for held in state.agreements.contracts.values())
         or any(open_positions(state, party, now_at))
@@ -72,6 +96,12 @@ def _takes_part(listing: Listing, party: str) -> bool:
     """In one that is open, or whose bidders are not all told yet."""
     bids = any(bid.bidder == party for bid in listing.bids.values())
     return bids or (listing.closed is None and listing.opened.seller == party)
+
+
+def _asks_or_offers(enquiry: Enquiry, party: str) -> bool:
+    if enquiry.ended is not None:
+        return False
+    return enquiry.opened.enquirer == party or any(offer.seller == party for offer in enquiry.offers.values())
 
 
 def _concerns(held: Held, party: str) -> bool:
@@ -91,7 +121,9 @@ def open_positions(state: Market, party: str, now_at: int) -> Iterator[tuple[Hel
 def _orders(state: Market, party: str, ahead: Ahead) -> Iterator[OrdersCancelled]:
     books: dict[Key, list[Order]] = {}
     for order in state.orders.values():
-        if order.party == party and order.rest_wh and order.order not in ahead.gone:
+        if order.party != party or not order.rest_wh or order.order in ahead.gone:
+            continue
+        if not is_frozen(state, order):
             books.setdefault(order.instrument, []).append(order)
     for key, orders in books.items():
         yield from cancelled_together(state, state.instruments[key], orders, CancelReason.DEFAULT, ahead)
@@ -105,7 +137,7 @@ def _blocks(state: Market, party: str, ahead: Ahead) -> Iterator[BlocksCancelled
             yield BlocksCancelled(state.market, CancelReason.DEFAULT, tuple(blocks[place : place + MAX_SLICE]))
     for auction in state.session_auctions.known.values():
         mine = auction.blocks_of(party)
-        if mine and ahead.room:
+        if mine and auction.called is None and ahead.room:
             ahead.room -= 1
             yield auction.ended(state.market, mine, CancelReason.DEFAULT)
 
@@ -123,6 +155,29 @@ def _offers(state: Market, party: str, ahead: Ahead) -> Iterator[ListingClosed |
             if bid.bidder == party and ahead.room:
                 ahead.room -= 1
                 yield BidWithdrawn(state.market, name, bid.bid, party)
+
+
+def _enquiries(state: Market, party: str, ahead: Ahead) -> Iterator[Any]:
+    """Enquiries of the party end, its offers to the others' are withdrawn, on the table or not."""
+    for enquiry in state.enquiries.known.values():
+        if not _asks_or_offers(enquiry, party):
+            continue
+        if enquiry.opened.enquirer == party:
+            facts: list[Any] = [enquiry_table.closed(state, enquiry, EnquiryEnd.DEFAULT)]
+        else:
+            mine = [offer for offer in enquiry.offers.values() if offer.seller == party]
+            facts = enquiry_table.withdrawn(state, enquiry, mine, ahead.at)
+        if len(facts) > ahead.room:
+            return
+        ahead.room -= len(facts)
+        yield from facts
+
+
+def _mandates(state: Market, party: str, ahead: Ahead) -> Iterator[MandateRevoked]:
+    for mandate in state.mandates.known.values():
+        if mandate.granted.party == party and ahead.room:
+            ahead.room -= 1
+            yield MandateRevoked(state.market, mandate.granted.mandate, party)
 
 
 def _proposals(state: Market, party: str, ahead: Ahead) -> Iterator[ContractLapsed | RevisionEnded]:

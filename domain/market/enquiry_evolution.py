@@ -54,6 +54,8 @@ def apply(state: Market, fact: Fact) -> None:
             _reserve(state, enquiry, offer, 1)
         case OfferWithdrawn():
             _reserve(state, enquiry, enquiry.offers.pop(fact.offer), -1)
+            enquiry.table = tuple(offer for offer in enquiry.table if offer != fact.offer)
+            enquiry.awaited.discard(fact.offer)
         case OffersCombined() | CounterOfferMade():
             _tabled(state, enquiry, fact)
         case OfferRevised():
@@ -122,7 +124,7 @@ def _accepted(state: Market, enquiry: Enquiry, fact: OfferAccepted) -> None:
     where = opened.first_start_at, opened.interval_min
     sell(state, *where, offer.connection, fact.quantity_wh)
     sell(state, *where, opened.connection, fact.quantity_wh, -1)
-    commit(state, *where, fact.seller, fact.quantity_wh, offer.sold_pico_per_wh)
-    commit(
-        state, *where, fact.buyer, fact.quantity_wh, bought_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.credit)
-    )
+    bought = bought_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.credit)
+    zones = opened.zone, opened.zone
+    commit(state, *where, zones, fact.seller, fact.quantity_wh, offer.sold_pico_per_wh)
+    commit(state, *where, zones, fact.buyer, fact.quantity_wh, bought)

@@ -88,6 +88,13 @@ def _refuse_stage(enquiry: Enquiry, now: Moment, *stages: Stage) -> Refusal | No
     return None
 
 
+def _refuse_move(state: Market, enquiry: Enquiry, actor: str, now: Moment, *stages: Stage) -> Refusal | None:
+    """As `_refuse_stage`, and only of somebody who may trade."""
+    if (refusal := _refuse_stage(enquiry, now, *stages)) is not None:
+        return refusal
+    return None if actor in state.participants else Refusal(state.why_not(actor))
+
+
 def _refuse_offer(state: Market, enquiry: Enquiry, wish: OfferEnergy, actor: str, now: Moment) -> Refusal | None:
     opened = enquiry.opened
     if actor != wish.party:
@@ -144,7 +151,7 @@ def _refuse_of_offer(
             return refusal
         bound = wish.offer in enquiry.table or wish.offer in enquiry.awaited
         return Refusal(MarketRefusal.OFFER_BOUND) if bound else None
-    if (refusal := _refuse_stage(enquiry, now, Stage.COUNTERED)) is not None:
+    if (refusal := _refuse_move(state, enquiry, actor, now, Stage.COUNTERED)) is not None:
         return refusal
     if wish.offer not in enquiry.awaited:
         return Refusal(MarketRefusal.ALREADY_ANSWERED)
@@ -163,17 +170,18 @@ def _refuse_of_enquirer(state: Market, enquiry: Enquiry, wish: Any, actor: str, 
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     match wish:
         case CombineOffers():
-            refusal = _refuse_stage(enquiry, now, Stage.OFFERS)
+            refusal = _refuse_move(state, enquiry, actor, now, Stage.OFFERS)
             return refusal or (None if enquiry.offers else Refusal(MarketRefusal.NOTHING_OFFERED))
         case AcceptOffers():
-            if (refusal := _refuse_stage(enquiry, now, Stage.ON_THE_TABLE)) is not None:
+            if (refusal := _refuse_move(state, enquiry, actor, now, Stage.ON_THE_TABLE)) is not None:
                 return refusal
             found = on_the_table(enquiry, wish.up_to_nano_per_kwh)
             if not found.parts:
                 return Refusal(MarketRefusal.NOTHING_OFFERED)
             return refuse_credit(state, actor, needed_pico(enquiry, found))
         case CounterOffers():
-            return _refuse_stage(enquiry, now, Stage.ON_THE_TABLE) or _refuse_counter(enquiry, wish)
+            refusal = _refuse_move(state, enquiry, actor, now, Stage.ON_THE_TABLE)
+            return refusal or _refuse_counter(enquiry, wish)
         case _:
             return _refuse_stage(enquiry, now, *Stage)
 

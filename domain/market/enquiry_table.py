@@ -12,7 +12,14 @@ from domain.market.lapse_fee import lapse_fees
 from domain.market.state import Market
 from domain.market.timers import ENQUIRY_DEADLINE, Ahead, Timed, Timer
 from domain.market.validation import refuse_credit
-from schemas.market.enquiry_events import CounterOfferMade, EnquiryClosed, EnquiryEnd, OfferAccepted, OffersCombined
+from schemas.market.enquiry_events import (
+    CounterOfferMade,
+    EnquiryClosed,
+    EnquiryEnd,
+    OfferAccepted,
+    OffersCombined,
+    OfferWithdrawn,
+)
 from schemas.market.events import ContractConcluded
 from schemas.values import MINUTE_US, DeliveryMode, Side
 
@@ -45,6 +52,16 @@ def tabled(state: Market, enquiry: Enquiry, offers: Sequence[Offer], at: int) ->
     if not opened.accepts_at_once or refuse_credit(state, opened.enquirer, needed_pico(enquiry, found)) is not None:
         return [combined]
     return [combined, *accepted(state, enquiry, found)]
+
+
+def withdrawn(state: Market, enquiry: Enquiry, offers: Sequence[Offer], at: int) -> list[Any]:
+    """These offers are no more, bound or not; what was on the table with them is combined anew without them."""
+    gone = {offer.offer for offer in offers}
+    facts: list[Any] = [OfferWithdrawn(state.market, enquiry.opened.enquiry, o.offer, o.seller) for o in offers]
+    tabled_with = enquiry.stage is Stage.ON_THE_TABLE and not gone.isdisjoint(enquiry.table)
+    if tabled_with or (enquiry.stage is Stage.COUNTERED and enquiry.awaited <= gone):
+        facts += tabled(state, enquiry, [o for o in enquiry.offers.values() if o.offer not in gone], at)
+    return facts
 
 
 def counter_offered(state: Market, enquiry: Enquiry, price: int, at: int) -> CounterOfferMade:

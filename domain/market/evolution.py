@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Final, assert_never
 
+from domain.market.block_state import Span, covers, span_name
 from domain.market.book import Order
 from domain.market.capability import Slot, use
 from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
 from domain.market.network import flow, hold
 from domain.market.state import Instrument, Market
-from domain.market.timers import AT_ONCE, CLOSING, EXPIRY, UNCROSSING
+from domain.market.timers import AT_ONCE, BLOCK_UNCROSSING, CLOSING, EXPIRY, LEAVING, UNCROSSING
 from schemas.market.events import (
     GateClosed,
     OrderAccepted,
@@ -20,7 +21,7 @@ from schemas.market.events import (
     Restriction,
     TradeMade,
 )
-from schemas.values import Side
+from schemas.values import MINUTE_US, Side
 
 Fact = OrderAccepted | TradeMade | OrderCancelled | OrdersCancelled | OrderReduced | OrderAmended | GateClosed
 
@@ -102,8 +103,9 @@ def _traded(state: Market, fact: TradeMade) -> bool:
     bought = quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
     sold = quantity_wh * sold_pico_per_wh(seller_price, instrument.rules.assumed_price_nano_per_kwh)
     buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
-    _filled(state, instrument, buyer, quantity_wh, bought, fact.buy_rest_wh)
-    _filled(state, instrument, seller, quantity_wh, sold, fact.sell_rest_wh)
+    zones = seller.zone, buyer.zone
+    _filled(state, instrument, zones, buyer, quantity_wh, bought, fact.buy_rest_wh)
+    _filled(state, instrument, zones, seller, quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
     instrument.last_price_nano_per_kwh = price
     if instrument.auction is not None:
@@ -134,31 +136,53 @@ def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone
 
 
 def look_again(state: Market, slots: Sequence[Slot]) -> None:
-    """Something may cross now that could not before: every open book that touches these intervals is looked through."""
-    touched = {slot.start_at for slot in slots}
-    for instrument in state.instruments.values():
-        if not instrument.closed and any(slot.start_at in touched for slot in instrument.slots):
-            uncross(state, instrument)
+    """Something may cross now that could not before: what waits for these intervals is looked through."""
+    for duration_min in sorted({session.duration_min for session in state.sessions}):
+        step = duration_min * MINUTE_US
+        for start in dict.fromkeys(slot.start_at // step * step for slot in slots):
+            instrument = state.instruments.get((start, duration_min))
+            if instrument is not None and not instrument.closed:
+                uncross(state, instrument)
 
 
 def _made_way(state: Market, instrument: Instrument) -> None:
     """What is smaller or gone may have kept an all-or-none order from somebody: its owner's own, or its own size."""
     if instrument.book.whole and instrument.phase is Phase.CONTINUOUS and not instrument.closed:
-        uncross(state, instrument)
+        state.remind(AT_ONCE, UNCROSSING, instrument.gate_at, name_of(instrument))
 
 
 def uncross(state: Market, instrument: Instrument) -> None:
-    """Orders of this book may have become able to trade with each other without any of them coming in."""
-    state.remind(AT_ONCE, UNCROSSING, instrument.gate_at, name_of(instrument))
+    """Orders and blocks of this delivery may have become able to trade without any of them coming in."""
+    if instrument.leaving:
+        state.remind(AT_ONCE, LEAVING, instrument.gate_at, name_of(instrument))
+    if instrument.book.resting:
+        state.remind(AT_ONCE, UNCROSSING, instrument.gate_at, name_of(instrument))
+    for span in state.block_books:
+        if covers(span, *instrument.key):
+            uncross_blocks(state, span)
+
+
+def uncross_blocks(state: Market, span: Span) -> None:
+    """The same, of the blocks over these deliveries."""
+    state.remind(AT_ONCE, BLOCK_UNCROSSING, span[0], span_name(span))
 
 
 def _filled(
-    state: Market, instrument: Instrument, order: Order, quantity_wh: int, exposure_pico: int, rest_wh: int
+    state: Market,
+    instrument: Instrument,
+    zones: tuple[str, str],
+    order: Order,
+    quantity_wh: int,
+    exposure_pico: int,
+    rest_wh: int,
 ) -> None:
     """So much of the order counts as a trade now, and no longer as open."""
-    party, committed = order.party, instrument.committed_pico
+    party, slots = order.party, instrument.slots
     state.accounts[party].exposure_pico += exposure_pico - quantity_wh * order.exposure_pico_per_wh
-    committed[party] = committed.get(party, 0) + exposure_pico
+    each_pico = exposure_pico // len(slots)  # whole: the quantity is the same in each of them
+    for slot in slots:
+        committed = slot.committed(zones)
+        committed[party] = committed.get(party, 0) + each_pico
     if order.terms is not None:
         state.mandates.filled(order, quantity_wh, exposure_pico)
     instrument.book.reduce(order, rest_wh)
@@ -225,6 +249,8 @@ def _closed(state: Market, instrument: Instrument) -> None:
     if instrument.book.resting:
         # Beside each other, books are written out in the order of their closing.
         state.remind(AT_ONCE, CLOSING, instrument.gate_at, name_of(instrument))
+    else:
+        forget_when_written_out(state, instrument)
 
 
 def _goes_on(state: Market, instrument: Instrument, at: int) -> None:
@@ -236,8 +262,13 @@ def _goes_on(state: Market, instrument: Instrument, at: int) -> None:
 
 
 def forget_when_written_out(state: Market, instrument: Instrument) -> None:
-    """Settlement may come before the last slice of a closed book; what is settled and written out is forgotten."""
-    if instrument.settled and not instrument.book.resting:
+    """Settlement may come before the last slice of a closed book; what is settled and written out is forgotten.
+
+    Blocks over it are written out first.
+    """
+    if not (instrument.settled and instrument.closed) or instrument.book.resting:
+        return
+    if not any(covers(span, *instrument.key) for span in state.block_books):
         forget(state, instrument)
 
 

@@ -35,7 +35,7 @@ def _refuse(state: Market, wish: AcknowledgeNotifications, actor: str) -> Refusa
     if actor != wish.party:
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if wish.party not in state.participants:
-        return Refusal(MarketRefusal.PARTICIPANT_UNKNOWN)
+        return Refusal(state.why_not(wish.party))
     wished, reached = (wish.partition, wish.seq), (state.partition, state.reached_seq)
     before = state.acknowledged.get(wish.party)
     if before is not None and wished <= before:

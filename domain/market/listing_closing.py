@@ -131,6 +131,7 @@ def _award(
             opened.currency,
             price,
             min(at + rules.approval_deadline_min * MINUTE_US, gate_at),
+            opened.zone,
         )
     return concluded(
         state.market,
@@ -143,7 +144,7 @@ def _award(
         opened.connection,
         bid.connection,
         opened.zone,
-        state.connections[bid.connection].zone,
+        opened.zone,
         opened.first_start_at,
         listing.schedule_wh(lots),
         price,

@@ -118,7 +118,8 @@ def _notified(state: Market, listing: Listing, fact: BiddersNotified) -> None:
         if opened.terms.needs_approval:
             continue
         where, rules = (opened.first_start_at, opened.interval_min), listing.rules
+        sold = *where, (opened.zone, opened.zone)
         sell(state, *where, opened.connection, quantity_wh)
         sell(state, *where, bid.connection, quantity_wh, -1)
-        commit(state, *where, opened.seller, quantity_wh, sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh))
-        commit(state, *where, bid.bidder, quantity_wh, bought_pico_per_wh(price, rules.credit))
+        commit(state, *sold, opened.seller, quantity_wh, sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh))
+        commit(state, *sold, bid.bidder, quantity_wh, bought_pico_per_wh(price, rules.credit))

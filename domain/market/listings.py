@@ -16,6 +16,7 @@ from domain.market.capability import capability_wh
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.listing_closing import closed
 from domain.market.listing_state import Bid, Listing
+from domain.market.product_orders import Offer, refuse_product
 from domain.market.profiles import listed, refuse_party, refuse_profile, refuse_sale, refuse_time
 from domain.market.refusal import Refusal, refused
 from domain.market.state import FAMILY, Instrument, Market
@@ -110,6 +111,7 @@ def _refuse_listing(state: Market, wish: OpenListing, actor: str, now: Moment) -
         or _refuse_parts(rules, wish.quantity_wh, terms)
         or refuse_price(rules, terms.reserve_price_nano_per_kwh)
         or _refuse_closing(found[0], wish.closes_at, latest_at, now)
+        or _refuse_product(state, wish, found, latest_at)
         or refuse_sale(state, wish.connection, found, wish.quantity_wh)
         or refuse_credit(state, wish.party, sum(wish.quantity_wh) * _reserved_pico_per_wh(rules, terms))
     )
@@ -146,6 +148,16 @@ def _refuse_closing(first: Instrument, closes_at: int, latest_at: int, now: Mome
         return Refusal(MarketRefusal.EXPIRY_IN_THE_PAST, now.at, closes_at)
     if latest_at >= first.gate_at:
         return Refusal(MarketRefusal.EXPIRY_AFTER_GATE, first.gate_at, latest_at)
+    return None
+
+
+def _refuse_product(state: Market, wish: OpenListing, found: Sequence[Instrument], latest_at: int) -> Refusal | None:
+    """The product as of an order for each interval, at the reserve price; it is in its time until the bidding ends."""
+    price = wish.terms.reserve_price_nano_per_kwh
+    for instrument, quantity_wh in zip(found, wish.quantity_wh, strict=True):
+        offer = Offer(wish.product, True, wish.connection, quantity_wh, price, latest_at)
+        if (broken := refuse_product(state, instrument, offer)) is not None:
+            return broken
     return None
 
 

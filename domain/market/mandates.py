@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 from domain.identity import born_id
 from domain.market.amending import ENTERING
 from domain.market.gates import cancelled
+from domain.market.leaving import leave_later, stay
 from domain.market.mandate_plan import MAX_INTERVALS, apply_forecast, open_orders
 from domain.market.mandate_state import Mandate
 from domain.market.profiles import refuse_party
@@ -105,6 +106,8 @@ def _refuse(state: Market, wish: Wish, actor: str) -> Refusal | None:
     party, agent = mandate.granted.party, mandate.granted.terms.agent
     if actor != party and not (isinstance(wish, RecordForecast) and actor == agent):
         return Refusal(MarketRefusal.NOT_AUTHORISED)
+    if isinstance(wish, RecordForecast | ResumeMandate) and party not in state.participants:
+        return Refusal(state.why_not(party))
     match wish:
         case RecordForecast():
             return _refuse_forecast(state, mandate, wish)
@@ -151,6 +154,11 @@ def _refuse_forecast(state: Market, mandate: Mandate, wish: RecordForecast) -> R
     return None
 
 
+def _let_go(state: Market, mandate: Mandate) -> None:
+    open_ = [state.orders[order] for order in mandate.orders.values() if order in state.orders]
+    leave_later(state, open_, CancelReason.MANDATE_ENDED)
+
+
 def apply(state: Market, fact: Fact) -> None:
     """The market after a fact of a mandate; its orders are facts of their own."""
     mandates = state.mandates
@@ -162,9 +170,12 @@ def apply(state: Market, fact: Fact) -> None:
     match fact:
         case MandatePaused():
             mandate.paused = True
+            _let_go(state, mandate)
         case MandateResumed():
             mandate.paused = False
+            stay(state, mandate.orders.values(), CancelReason.MANDATE_ENDED)
         case MandateRevoked():
+            _let_go(state, mandate)
             del mandates.known[fact.mandate]
             del mandates.of[fact.party, mandate.granted.connection]
         case ForecastRecorded():

@@ -147,7 +147,7 @@ def _reach(bounds: Bounds, resting: Order, buys: bool, open_wh: int, rest_wh: in
     if bounds.older_than is not None and resting.sequence >= bounds.older_than:
         return 0, 0
     if bounds.taken_wh:
-        open_wh -= bounds.taken_wh.get(resting.order, 0)
+        open_wh = max(0, open_wh - bounds.taken_wh.get(resting.order, 0))
     if bounds.crossing is None or resting.zone == bounds.zone:
         return open_wh, rest_wh
     return open_wh, min(rest_wh, bounds.crossing.room_wh(bounds.zone, resting.zone, buys))

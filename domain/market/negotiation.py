@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from domain.identity import born_id
+from domain.market.claims import flow_of, refuse_flow, take
+from domain.market.contract_state import Claims
 from domain.market.contract_versions import concluded
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.lapse_fee import lapse_fees
@@ -76,6 +78,7 @@ def _refuse_proposal(state: Market, wish: ProposeContract, actor: str, now: Mome
         or refuse_profile(rules, wish.quantity_wh)
         or refuse_price(rules, wish.price_nano_per_kwh)
         or refuse_sale(state, wish.seller_connection, found, wish.quantity_wh)
+        or _refuse_lines(state, wish, rules)
         or _refuse_exposure(state, wish, rules)
     )
 
@@ -91,7 +94,15 @@ def _proposal_standing(
     sells, buys = state.connections.get(wish.seller_connection), state.connections.get(wish.buyer_connection)
     if sells is None or sells.party != wish.seller or buys is None or buys.party != wish.buyer:
         return Refusal(MarketRefusal.CONNECTION_UNKNOWN)
+    if sells.zone != buys.zone and (sells.zone, buys.zone) not in (found[0].paths or {}):
+        return Refusal(MarketRefusal.WRONG_ZONE)
     return None if sells.verified else Refusal(MarketRefusal.RESOURCE_NOT_VERIFIED)
+
+
+def _refuse_lines(state: Market, wish: ProposeContract, rules: RuleSet) -> Refusal | None:
+    """What the contract would send from the seller's zone to the buyer's fits the lines between them."""
+    zones = state.connections[wish.seller_connection].zone, state.connections[wish.buyer_connection].zone
+    return refuse_flow(state, flow_of(state, wish.first_start_at, rules.interval_min, zones, wish.quantity_wh))
 
 
 def _refuse_exposure(state: Market, wish: ProposeContract, rules: RuleSet) -> Refusal | None:
@@ -113,6 +124,9 @@ def _refuse_answer(state: Market, wish: ApproveContract | RejectContract, actor:
         return Refusal(MarketRefusal.NOT_AUTHORISED)
     if not negotiation.waiting or now.at >= negotiation.proposed.lapses_at:
         return Refusal(MarketRefusal.CONTRACT_NOT_PROPOSED, negotiation.proposed.lapses_at, now.at)
+    for party in (negotiation.proposed.seller, negotiation.proposed.buyer):
+        if isinstance(wish, ApproveContract) and party not in state.participants:
+            return Refusal(state.why_not(party))
     return None
 
 
@@ -127,6 +141,7 @@ def _propose(state: Market, command: Command[ProposeContract], now: Moment) -> C
     wish = command.body
     first = _first(state, wish.first_start_at)
     proposer = command.meta.actor
+    zone, buyer_zone = (state.connections[name].zone for name in (wish.seller_connection, wish.buyer_connection))
     return ContractProposed(
         state.market,
         born_id(FAMILY, command, 0),
@@ -142,6 +157,8 @@ def _propose(state: Market, command: Command[ProposeContract], now: Moment) -> C
         first.rules.currency,
         wish.price_nano_per_kwh,
         min(now.at + first.rules.approval_deadline_min * MINUTE_US, first.gate_at),
+        zone,
+        None if buyer_zone == zone else buyer_zone,
     )
 
 
@@ -149,7 +166,6 @@ def _conclude(state: Market, wish: ApproveContract) -> ContractConcluded:
     """The proposal becomes a firm contract under the rules of its first interval; what was reserved is bound."""
     offer = state.negotiations[wish.contract].proposed
     first = state.instruments[offer.first_start_at, offer.interval_min]
-    zone = first.rules.zone
     return concluded(
         state.market,
         first.rules,
@@ -160,13 +176,18 @@ def _conclude(state: Market, wish: ApproveContract) -> ContractConcluded:
         offer.buyer,
         offer.seller_connection,
         offer.buyer_connection,
-        zone,
-        zone,
+        *_zones(offer, first.rules),
         offer.first_start_at,
         offer.quantity_wh,
         offer.price_nano_per_kwh,
         DeliveryMode.FIRM,
     )
+
+
+def _zones(offer: ContractProposed, rules: RuleSet) -> tuple[str, str]:
+    """The seller's and the buyer's; proposals of before zones were named stay at home."""
+    zone = offer.zone or rules.zone
+    return zone, offer.buyer_zone or zone
 
 
 def apply(state: Market, fact: Fact) -> None:
@@ -193,6 +214,7 @@ def _proposed(state: Market, fact: ContractProposed) -> None:
     state.negotiations[fact.contract] = Negotiation(fact, state.proposals, True, bought, sold)
     first.contracts.append(fact.contract)
     sell(state, fact.first_start_at, fact.interval_min, fact.seller_connection, fact.quantity_wh)
+    _flow(state, fact, 1)
     whole_wh = sum(fact.quantity_wh)
     state.account(fact.buyer).exposure_pico += whole_wh * bought
     state.account(fact.seller).exposure_pico += whole_wh * sold
@@ -205,8 +227,9 @@ def _concluded(state: Market, fact: ContractConcluded) -> None:
     where = fact.first_start_at, fact.interval_min
     sell(state, *where, fact.buyer_connection, fact.quantity_wh, -1)
     _release_credit(state, negotiation)
-    commit(state, *where, fact.buyer, fact.quantity_wh, negotiation.bought_pico_per_wh)
-    commit(state, *where, fact.seller, fact.quantity_wh, negotiation.sold_pico_per_wh)
+    zones = fact.zone, fact.buyer_zone or fact.zone
+    commit(state, *where, zones, fact.buyer, fact.quantity_wh, negotiation.bought_pico_per_wh)
+    commit(state, *where, zones, fact.seller, fact.quantity_wh, negotiation.sold_pico_per_wh)
 
 
 def _ended(state: Market, fact: ContractLapsed | ContractRejected) -> None:
@@ -214,7 +237,15 @@ def _ended(state: Market, fact: ContractLapsed | ContractRejected) -> None:
     negotiation.waiting = False
     offer = negotiation.proposed
     sell(state, offer.first_start_at, offer.interval_min, offer.seller_connection, offer.quantity_wh, -1)
+    _flow(state, offer, -1)
     _release_credit(state, negotiation)
+
+
+def _flow(state: Market, offer: ContractProposed, sign: int) -> None:
+    """What crosses lines takes its room from the proposal on, as a trade does; −1 gives it back."""
+    zones = offer.zone or "", offer.buyer_zone or offer.zone or ""
+    where = offer.first_start_at, offer.interval_min
+    take(state, Claims(flow_wh=flow_of(state, *where, zones, [sign * wh for wh in offer.quantity_wh])))
 
 
 def _release_credit(state: Market, negotiation: Negotiation) -> None:

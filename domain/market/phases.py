@@ -17,7 +17,7 @@ from domain.market.matching import ALL_WH, Bounds
 from domain.market.refusal import Refusal, refused
 from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
 from domain.market.timers import HALT_END, UNCROSSING, Ahead, Timed, Timer
-from domain.market.trading import as_entering, crossing_of, enter
+from domain.market.trading import as_entering, bounds_of, crossing_of, enter
 from schemas.envelope import Command, Moment
 from schemas.market.events import CommandRefused, Phase
 from schemas.market.phase_commands import PublishLineCapacity, ResumeTrading, SuspendTrading
@@ -102,8 +102,7 @@ def apply(state: Market, fact: Fact) -> None:
     match fact:
         case TradingHalted():
             instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
-            instrument.phase = Phase.CALL
-            halt_ends(state, instrument, fact.until_at)
+            collect(state, instrument, fact.until_at)
         case TradingSuspended():
             _switch(state, fact, True)
         case TradingResumed():
@@ -114,9 +113,11 @@ def apply(state: Market, fact: Fact) -> None:
             assert_never(fact)
 
 
-def halt_ends(state: Market, instrument: Instrument, at: int) -> None:
-    """The book is called to an auction then."""
+def collect(state: Market, instrument: Instrument, at: int) -> None:
+    """For `evolve`: the book collects orders without matching them until then."""
+    instrument.phase = Phase.CALL
     start, duration_min = instrument.key
+    instrument.collects_until = at
     state.remind(at, HALT_END, start, str(duration_min))
 
 
@@ -154,7 +155,8 @@ def _met(state: Market, instrument: Instrument, at: int, room: int, gone: set[st
         return
     taken_wh = dict.fromkeys(gone, ALL_WH)
     for order in sorted(crossed, key=lambda order: order.sequence):
-        bounds = Bounds(order.zone, crossing=crossing_of(instrument), older_than=order.sequence, taken_wh=taken_wh)
+        bounds = bounds_of(instrument, order.zone) or Bounds(order.zone)
+        bounds.older_than, bounds.taken_wh = order.sequence, taken_wh
         # An order's meetings are two facts each, and one may follow; who has more goes on in the next call.
         bounds.most = (room - 1) // 2
         facts: list[Any] = []

@@ -13,8 +13,8 @@ from typing import Any, Final, assert_never
 from domain.electrical import allowed_power_w
 from domain.market.book import Order
 from domain.market.capability import capability_wh
-from domain.market.frozen import is_frozen
 from domain.market.gates import cancelled_together
+from domain.market.leaving import is_frozen, leave_later
 from domain.market.network import zones_of
 from domain.market.product_state import Product
 from domain.market.refusal import Refusal, refused
@@ -109,6 +109,8 @@ def _refuse(state: Market, held: Product | None, wish: Wish, actor: str, now: Mo
         return Refusal(MarketRefusal.PRODUCT_ENDED)
     if isinstance(wish, VerifyProduct) and wish.version != held.version:
         return Refusal(MarketRefusal.PRODUCT_VERSION_OLD, held.version, wish.version)
+    if isinstance(wish, AmendProduct | ResumeProduct) and held.party not in state.participants:
+        return Refusal(state.why_not(held.party))
     if _changes_nothing(held, wish):
         return Refusal(MarketRefusal.NOTHING_CHANGED)
     if isinstance(wish, VerifyProduct):
@@ -122,7 +124,7 @@ def _refuse_registration(
     if held is not None:
         return Refusal(MarketRefusal.PRODUCT_KNOWN)
     if actor not in state.participants:
-        return Refusal(MarketRefusal.PARTICIPANT_UNKNOWN)
+        return Refusal(state.why_not(actor))
     return _terms(state, wish.terms, now)
 
 
@@ -250,6 +252,8 @@ def _let_go(state: Market, held: Product, reason: CancelReason) -> None:
     held.orders = {order.order: None for order in open_}
     if reason is CancelReason.PRODUCT_AMENDED:
         open_ = [order for order in open_ if _is_too_much(state, held, order)]
+    leave_later(state, open_, reason)
+    open_ = [order for order in open_ if not is_frozen(state, order)]
     held.leaving = tuple(order.order for order in sorted(open_, key=lambda o: (o.instrument, o.sequence)))
     held.reason = reason
     if held.leaving:
@@ -262,14 +266,12 @@ def _is_too_much(state: Market, held: Product, order: Order) -> bool:
 
 
 def _are_gone(state: Market, timer: Timer) -> bool:
-    """Or they wait for the end of an auction."""
-    return all(name not in state.orders or is_frozen(state, name) for name in state.products[timer[3]].leaving)
+    return all(name not in state.orders for name in state.products[timer[3]].leaving)
 
 
 def _cancel(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrdersCancelled]:
     held = state.products[timer[3]]
-    open_ = (name for name in held.leaving if name in state.orders and name not in ahead.gone)
-    left = [state.orders[name] for name in open_ if not is_frozen(state, name)]
+    left = [state.orders[name] for name in held.leaving if name in state.orders and name not in ahead.gone]
     # The last ones first: what is left begins with an open order, and is seen to at a glance.
     for instrument, orders in groupby(reversed(left), key=lambda order: order.instrument):
         together: Sequence[Order] = list(orders)

@@ -84,12 +84,18 @@ def sell(
 
 
 def commit(
-    state: Market, first_start_at: int, interval_min: int, party: str, quantity_wh: Sequence[int], pico_per_wh: int
+    state: Market,
+    first_start_at: int,
+    interval_min: int,
+    zones: tuple[str, str],
+    party: str,
+    quantity_wh: Sequence[int],
+    pico_per_wh: int,
 ) -> None:
-    """For `evolve`: a contracted profile counts as its party's exposure until each interval is settled."""
+    """For `evolve`: a profile sold between zones counts as its party's exposure until each interval is settled."""
     for start, wh in zip(starts(first_start_at, interval_min, len(quantity_wh)), quantity_wh, strict=True):
-        instrument = state.instruments.get((start, interval_min))
-        if instrument is not None and not instrument.settled:
-            committed = instrument.committed_pico
+        slot = state.slots.get(start)
+        if slot is not None and slot.books and not slot.is_settled(zones):
+            committed = slot.committed(zones)
             committed[party] = committed.get(party, 0) + wh * pico_per_wh
             state.account(party).exposure_pico += wh * pico_per_wh

@@ -15,8 +15,8 @@ from domain.market.block_check import BlockCheck, begun
 from domain.market.blocks import BlockFlaw, gap_ppm, steps_of
 from domain.market.claims import take
 from domain.market.clearing import Clearing, Level
-from domain.market.frozen import thaw
 from domain.market.gates import gate_key
+from domain.market.leaving import thaw
 from domain.market.refusal import Refusal, refused
 from domain.market.session_claims import claims_of, pool_of
 from domain.market.session_state import SessionAuction

@@ -23,7 +23,7 @@ from domain.market.timers import Timer
 from schemas.columns import repeated, repeated_of, texts, texts_of
 from schemas.equipment import Equipment
 from schemas.market.events import ContractProposed, Phase, RuleSet
-from schemas.market.reasons import MarketRefusal
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import MINUTE_US
 
 FAMILY: Final = "market"
@@ -50,9 +50,9 @@ class Instrument:
 
     An order's quantity is split evenly over them. `paths` are the ways between the zones (none: there is one
     zone), `last_price_nano_per_kwh` is the reference of the bands, `written_at` when a slice of the closed book was
-    written out last. `committed_pico` is what purchases and sales count per party in the credit rule until they are
-    settled, `ended` whose the orders were of which nothing is open any more, `contracts` what is forgotten together
-    with it (of a contract over several intervals: with the first), `auction` what its book is called to by itself.
+    written out last. `ended` is whose the orders were of which nothing is open any more, `contracts` what is forgotten
+    together with it (of a contract over several intervals: with the first), `auction` what its book is called to
+    by itself, `leaving` which of its orders leave when an auction is over, `collects_until` when its call or halt ends.
     """
 
     delivery_start_at: int
@@ -69,10 +69,11 @@ class Instrument:
     last_price_nano_per_kwh: int | None = None
     written_at: int = -1
     book: Book = field(default_factory=Book)
-    committed_pico: dict[str, int] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
     auction: Auction | None = None
+    leaving: dict[str, CancelReason] = field(default_factory=dict)
+    collects_until: int = -1
 
     @property
     def reference_price_nano_per_kwh(self) -> int:

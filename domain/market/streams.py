@@ -18,6 +18,7 @@ from domain.market import (
     enquiries,
     gates,
     information,
+    leaving,
     listings,
     mandates,
     negotiation,
@@ -78,5 +79,6 @@ DECIDES: Final[dict[type, Decide]] = {
 APPLIES: Final[dict[type, Apply]] = {fact: stream.apply for stream in STREAMS for fact in stream.FACTS}
 TIMED: Final[dict[int, Timed]] = {
     **gates.TIMED,
+    **leaving.TIMED,
     **{kind: timed for stream in STREAMS for kind, timed in stream.TIMED.items()},
 }

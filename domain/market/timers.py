@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
+LEAVING: Final = -4
 PRODUCT: Final = -3
 UNCROSSING: Final = -2
 CLOSING: Final = -1
@@ -14,6 +15,7 @@ GATE: Final = 2
 HALT_END: Final = 3
 BLOCK_EXPIRY: Final = 4
 BLOCK_GATE: Final = 5
+BLOCK_UNCROSSING: Final = 6
 """Kinds of timers, in the order in which they come at one time: orders expire first, then proposals lapse, then gates
 close. A stream's kind is a number of its own; what has slices to write out stands at time 0 (`AT_ONCE`)."""
 

@@ -1,4 +1,4 @@
-"""A posted run tells its markets that these deliveries no longer count as exposure."""
+"""A posted run tells its markets that what its area settled no longer counts as exposure."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ def settle(fact: Recorded[RunPosted]) -> Iterable[Wish]:
     """Each market that the run names is told once per posted run."""
     posted = fact.body
     for market in posted.markets:
-        yield market, SettleDelivery(from_at=posted.from_at, to_at=posted.to_at)
+        yield market, SettleDelivery(from_at=posted.from_at, to_at=posted.to_at, area=posted.area)
 
 
 POLICIES = (

@@ -133,8 +133,8 @@ CREDITS = View(
 SETTLED_DELIVERIES = View(
     name="settled_deliveries",
     mode=Mode.HISTORY,
-    columns={"market": "text", "from_at": "bigint", "to_at": "bigint"},
-    on={DeliverySettled: copied("market", "from_at", "to_at")},
+    columns={"market": "text", "from_at": "bigint", "to_at": "bigint", "area": "text"},
+    on={DeliverySettled: copied("market", "from_at", "to_at", "area")},
 )
 
 MARKET_REFUSALS = View(

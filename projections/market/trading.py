@@ -1,6 +1,7 @@
 """Slates of what is bid and agreed: orders, trades, contracts, proposals."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from projections.view import Mode, Row, View, copied, fields_of
 from schemas.envelope import Recorded
@@ -19,14 +20,24 @@ from schemas.market.events import (
 from schemas.market.negotiation_events import ContractRejected
 from schemas.market.session_events import CallBlockFilled
 
+_NEVER: Final = 0
+"""An expiry that an amendment clears: a null would leave the old one in its row."""
+
+
+def _amended(fact: Recorded[OrderAmended]) -> Iterable[Row]:
+    amended = fact.body
+    row = fields_of(amended, "order", "sequence", "rest_wh", "limit_price_nano_per_kwh")
+    yield {**row, "expires_at": amended.expires_at or _NEVER}
+
 
 def _accepted(fact: Recorded[OrderAccepted]) -> Iterable[Row]:
     order = fact.body
     yield {
         **fields_of(order, "market", "order", "sequence", "party", "connection", "delivery_start_at", "interval_min"),
-        **fields_of(order, "side", "quantity_wh", "limit_price_nano_per_kwh", "restriction", "expires_at", "zone"),
+        **fields_of(order, "side", "quantity_wh", "limit_price_nano_per_kwh", "restriction", "zone"),
         **(fields_of(order.terms, "minimum_wh", "product", "rebid_of", "mandate", "forecast") if order.terms else {}),
         "rest_wh": order.quantity_wh,
+        "expires_at": order.expires_at or _NEVER,
         "state": "open",
         "accepted_seq": fact.meta.seq,
         "accepted_tick": fact.meta.tick.n,
@@ -106,10 +117,11 @@ ORDERS = View(
         OrderCancelled: copied("order", "rest_wh", "reason", state="cancelled"),
         OrdersCancelled: _written_out,
         OrderReduced: copied("order", "rest_wh"),
-        OrderAmended: copied("order", "sequence", "rest_wh", "limit_price_nano_per_kwh", "expires_at"),
+        OrderAmended: _amended,
     },
 )
-"""`rest_wh` is what is open, or what was left when the order was cancelled."""
+"""`rest_wh` is what is open, or what was left when the order was cancelled; `expires_at` is 0 where only the gate ends
+the order."""
 
 _TRADES_COLUMNS = {
     "market": "text",

@@ -150,7 +150,11 @@ class ApproveContract:
 
 @command
 class SettleDelivery:
-    """Deliveries in [from_at, to_at) are settled and posted (sent by a policy): exposure and books may go."""
+    """Deliveries in [from_at, to_at) are settled and posted (sent by a policy): exposure and books may go.
+
+    `area` is the settlement area (a zone) that was settled (none: all of them).
+    """
 
     from_at: TimeUs
     to_at: TimeUs
+    area: Id | None = None

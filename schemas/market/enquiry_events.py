@@ -13,6 +13,7 @@ class EnquiryEnd(StrEnum):
     REJECTED = "rejected"
     LAPSED = "lapsed"
     UNANSWERED = "unanswered"
+    DEFAULT = "default"
 
 
 @event

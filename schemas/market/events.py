@@ -285,7 +285,10 @@ class OrdersCancelled:
 
 @event
 class ContractProposed:
-    """A negotiated contract waits for `awaiting` to approve it until `lapses_at`; what it needs is reserved."""
+    """A negotiated contract waits for `awaiting` to approve it until `lapses_at`; what it needs is reserved.
+
+    `zone` is the seller's (none: the market's home zone), `buyer_zone` the buyer's (none: the same).
+    """
 
     market: Id
     contract: Id
@@ -301,6 +304,8 @@ class ContractProposed:
     currency: Currency
     price_nano_per_kwh: PriceNanoPerKwh
     lapses_at: TimeUs
+    zone: Id | None = None
+    buyer_zone: Id | None = None
 
 
 @event
@@ -350,11 +355,15 @@ class ContractLapsed:
 
 @event
 class DeliverySettled:
-    """Deliveries in [from_at, to_at) no longer count as exposure; their books are gone."""
+    """Deliveries in [from_at, to_at) are settled in an area (a zone; none: in all of them).
+
+    What is delivered within settled areas no longer counts as exposure; where nothing counts any more, books are gone.
+    """
 
     market: Id
     from_at: TimeUs
     to_at: TimeUs
+    area: Id | None = None
 
 
 @event

@@ -79,7 +79,7 @@ WORLDS = {
     "both": World(SelfTradeMode.CANCEL_BOTH, credit=60_000),
     "decrement": World(SelfTradeMode.DECREMENT),
     "off": World(SelfTradeMode.OFF, collar=3),
-    "bands": World(SelfTradeMode.CANCEL_OLDEST, collar=4, execution=2),
+    "bands": World(SelfTradeMode.CANCEL_OLDEST, collar=4, execution=1),
     "halts": World(SelfTradeMode.DECREMENT, halt=2),
     "zones": World(SelfTradeMode.CANCEL_NEWEST, zoned=True),
     "zones_off": World(SelfTradeMode.OFF, zoned=True, taxed=True),

@@ -26,9 +26,7 @@ def order(day: Day) -> None:
     pick = day.pick
     connection, (start, minutes) = pick(tuple(CONNECTIONS)), pick(BUSY)
     lot = minutes // 15 * 100
-    # An all-or-none order that a band stops rests and is looked at again without the band: not said here.
-    banded = day.world.execution or day.world.halt
-    wh, restriction = pick(LOTS) * lot, pick(RESTRICTIONS if banded else WHOLE)
+    wh, restriction = pick(LOTS) * lot, pick(WHOLE)
     expires = pick((None, None, None, 1, 5, 12))
     minimum = pick((0, 0, 0, 0, lot, 2 * lot))
     wish = SubmitOrder(

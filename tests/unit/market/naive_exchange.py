@@ -103,7 +103,7 @@ class NaiveExchange(NaiveMatching):
             return _no(reason)
         found = [self.delivery(t.key) for t in tickets]
         bid = self._stand(tickets[0], [d for d in found if d is not None], True, True)
-        return [("block", bid.number), *self.enter(bid, "aon", 0, False)]
+        return [("block", bid.number), *self.enter(bid, "aon")]
 
     def _refuse_together(self, tickets: list[Ticket], actor: str) -> MarketRefusal | None:
         if not 0 < len(tickets) <= 100:

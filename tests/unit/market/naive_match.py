@@ -26,13 +26,11 @@ class NaiveMatching(NaiveState):
         ]
         return sorted(found, key=lambda b: (b.price if bid.side is Side.BUY else -b.price, b.place))
 
-    def enter(
-        self, bid: Bid, restriction: str, minimum: int = 0, bands: bool = True, older_only: bool = False
-    ) -> list[Said]:
+    def enter(self, bid: Bid, restriction: str, minimum: int = 0, older_only: bool = False) -> list[Said]:
         """What becomes of an order that comes in; it is in the list already."""
         whole, memory = bid.rest, [(b, b.rest) for b in self.bids]
         deals, last, phase = len(self.deals), bid.delivery.last, bid.delivery.phase
-        said, ending = self._walk(bid, bands, older_only)
+        said, ending = self._walk(bid, older_only)
         traded = sum(s[3] for s in said if s[0] in ("trade", "block_trade"))
         all_or_nothing = restriction in ("fok", "aon")
         if traded < minimum or (traded < whole and all_or_nothing):
@@ -49,7 +47,7 @@ class NaiveMatching(NaiveState):
             said.append(self.drop(bid, ending))
         return said
 
-    def _walk(self, bid: Bid, bands: bool, older_only: bool) -> tuple[list[Said], CancelReason | None]:
+    def _walk(self, bid: Bid, older_only: bool) -> tuple[list[Said], CancelReason | None]:
         said: list[Said] = []
         for other in self.opposite(bid, older_only):
             if not bid.rest:
@@ -59,7 +57,7 @@ class NaiveMatching(NaiveState):
             reach = bid.rest if room is None else min(room, bid.rest)
             if not reach:
                 continue
-            stopped = self._banded(bid, other) if bands else None
+            stopped = self._banded(bid, other)
             if stopped == "halt":
                 said.append(self._halt(bid, other))
                 break
@@ -140,14 +138,31 @@ class NaiveMatching(NaiveState):
                     said += found
                     again = True
                     break
+            if not again and (found := self._first_block_that_meets()):
+                said += found
+                again = True
         return said
+
+    def _first_block_that_meets(self) -> list[Said]:
+        """Blocks of the same deliveries one after the other, in the order of their names."""
+
+        def name(bid: Bid) -> tuple[int, str]:
+            return bid.delivery.start, f"{bid.delivery.start}/{bid.delivery.minutes}/{len(bid.deliveries)}"
+
+        blocks = [b for b in self.open_bids() if b.block and (b.expires is None or b.expires > self.now)]
+        for bid in sorted(blocks, key=lambda b: (name(b), b.place)):
+            goes_on = all(d.phase == "continuous" and not d.closed and self.now < d.gate for d in bid.deliveries)
+            if goes_on and not self.suspended and (said := self.enter(bid, "aon", older_only=True)):
+                return said
+        return []
 
     def _first_who_meets(self, delivery: Delivery) -> list[Said]:
         if self.suspended or delivery.phase != "continuous" or delivery.closed or self.now >= delivery.gate:
             return []
         for bid in self.book(delivery):
             if bid.expires is None or bid.expires > self.now:
-                said = self.enter(bid, "aon" if bid.aon else "none", 0, False, True)
+                self.reference_before = self.reference(delivery)
+                said = self.enter(bid, "aon" if bid.aon else "none", older_only=True)
                 if said:
                     return said
         return []

@@ -137,9 +137,10 @@ def _rank(of: Callable[[Any], Any]) -> Callable[[Soil], None]:
 
 
 def _partial_fill_lost(soil: Soil) -> None:
-    def wrong(right: Any, state: Any, instrument: Any, order: Any, wh: int, pico: int, rest_wh: int) -> None:
+    def wrong(right: Any, *filled: Any) -> None:
+        *asked, rest_wh = filled
         soil.reached += rest_wh > 0
-        right(state, instrument, order, wh, pico, 0)
+        right(*asked, 0)
 
     soil.instead(evolution._filled, wrong)
 

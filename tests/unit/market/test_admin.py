@@ -194,6 +194,7 @@ def test_what_policies_bring(wish: Any, fact: Any) -> None:
         (RecordCredit(OPERATOR, "ann", "CHF", 7), R.WRONG_CURRENCY),
         (RecordCapability("cp", "ann", 5000, ("pv",), "elsewhere"), R.WRONG_ZONE),
         (SettleDelivery(NOW - QUARTER, NOW + 1), R.DELIVERY_NOT_OVER),
+        (SettleDelivery(NOW - QUARTER, NOW, "nowhere"), R.ZONE_UNKNOWN),
     ],
 )
 def test_refused_to_policies(wish: Any, reason: R) -> None:

@@ -308,8 +308,8 @@ def test_an_hours_contract_moves_in_each_of_its_quarters() -> None:
     assert fact.quantity_wh == (2000, 1000, 1000, 1000)
     assert used(found, "bob-cp") == [2000, 1000]
     assert exposures(found) == {party: pico * 5 // 4 for party, pico in before.items()}
-    where = {i.duration_min for i in found.state.instruments.values() if any(i.committed_pico.values())}
-    assert where == {60}, "what is settled with the hour is committed to the hour"
+    each = [slot.committed(("z", "z"))["ann"] for slot in found.state.slots.values()]
+    assert each == [2000 * 10 * CENT, *[1000 * 10 * CENT] * 3], "each quarter is settled by itself"
     found.when(CancelTrade(fact.contract), OPERATOR)
     assert exposures(found) == {}
 

@@ -1,5 +1,6 @@
 """Call auctions of several zones in the market: a price a zone, flows within the lines, the difference is told."""
 
+from collections import Counter
 from dataclasses import replace
 from pickle import dumps, loads
 from typing import Any
@@ -128,7 +129,9 @@ def test_each_side_is_exposed_at_its_own_price() -> None:
     market, facts = bound()
     cleared(market, facts)
     assumed = RULES.assumed_price_nano_per_kwh
-    committed = market.state.instruments[NOON, 15].committed_pico
+    committed = Counter[str]()
+    for between in market.state.slots[NOON].committed_pico.values():
+        committed.update(between)
     assert committed["ann"] == 8 * KWH * 20 * CENT
     assert committed["bob"] == 6 * KWH * (assumed - 5 * CENT) + 2 * KWH * 5 * CENT
     open_pico = 4 * KWH * (assumed - 5 * CENT)

@@ -48,7 +48,7 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {2: "173d1a52104ef62d788a6e67fe323f70", 3: "e29e13d6c0d70d608bc2e2d7b85eebec"}
+GOLDEN = {2: "173d1a52104ef62d788a6e67fe323f70", 3: "79fd3ce3b8605e4389e6e9714e94ec7b"}
 """The digest of the day's facts by `LOGIC`."""
 
 TOLD_HERE = ("contract_events", "credit_events", "outlet_events")

@@ -84,6 +84,7 @@ def test_a_proposal_reserves_and_waits_for_the_other_party(proposer: str, awaiti
             "EUR",
             20 * CENT,
             NOW + 60 * MINUTE,
+            "z",
         )
     ]
     assert exposures(market) == {"ann": BOUGHT, "bob": SOLD}

@@ -1,5 +1,6 @@
 """Baskets, sweeps and blocks: all or none, across books, and blocks among themselves."""
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,8 @@ from domain.market import baskets
 from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
+    CreditRecorded,
+    DeliverySettled,
     OrderAccepted,
     OrderCancelled,
     Restriction,
@@ -23,6 +26,7 @@ from schemas.market.package_events import (
     BlocksCancelled,
     BlockTradeMade,
 )
+from schemas.market.phase_commands import ResumeTrading, SuspendTrading
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
@@ -30,7 +34,9 @@ from tests.unit.market.world import (
     CENT,
     GATE,
     KWH,
+    MARKET,
     NOON,
+    OPERATOR,
     QUARTER,
     buy,
     connection_of,
@@ -253,3 +259,47 @@ def test_only_the_owner_takes_a_block_back_before_the_gate() -> None:
         (SubmitBasket("ann", ()), "ann"),
     ):
         assert [f.reason for f in only(empty.when(wish, actor), CommandRefused)] == [R.MARKET_UNKNOWN]
+
+
+def test_a_resting_block_trades_when_its_owners_own_block_is_out_of_the_way() -> None:
+    market = open_market("ann", "bob")
+    (own,) = only(enter(market, block("ann", Side.SELL, 5, 10)), BlockAccepted)
+    enter(market, block("bob", Side.SELL, 5, 11))
+    assert only(enter(market, block("ann", Side.BUY, 5, 12)), BlockTradeMade) == []
+    market.when(CancelBlock(own.block), "ann")
+    facts = market.later(market.at + 1)
+    assert [(t.seller, t.price_nano_per_kwh) for t in only(facts, BlockTradeMade)] == [("bob", 11 * CENT)]
+    assert [c.buyer for c in only(facts, ContractConcluded)] == ["ann"]
+    assert (market.state.blocks, market.state.block_books) == ({}, {})
+
+
+def test_blocks_wait_while_one_of_their_deliveries_is_suspended() -> None:
+    market = open_market("ann", "bob")
+    (own,) = only(enter(market, block("ann", Side.SELL, 5, 10)), BlockAccepted)
+    enter(market, block("bob", Side.SELL, 5, 11))
+    enter(market, block("ann", Side.BUY, 5, 12))
+    market.when(SuspendTrading(NOON + QUARTER, 15), OPERATOR)
+    market.when(CancelBlock(own.block), "ann")
+    assert market.later(market.at + 1) == []
+    market.when(ResumeTrading(NOON + QUARTER, 15), OPERATOR)
+    assert [t.seller for t in only(market.later(market.at + 1), BlockTradeMade)] == ["bob"]
+
+
+def test_a_delivery_is_kept_until_the_blocks_over_it_are_written_out() -> None:
+    """So many blocks that a call of `advance` does not write them all out; settlement comes in between."""
+    market = open_market("ann", max_quantity_wh=10**6)
+    market.given(CreditRecorded(MARKET, "ann", "EUR", 10**15), *(accepted(n) for n in range(1, 10_101)))
+    market.at = NOON + 4 * QUARTER
+    step = list(market.decider.advance(market.state, market.now, 100))
+    market.given(*step)
+    assert market.state.blocks, "the rest waits"
+    market.given(DeliverySettled(MARKET, NOON, NOON + 4 * QUARTER))
+    market.state = pickle.loads(pickle.dumps(market.state))
+    market.later(market.at)
+    assert (market.state.blocks, market.state.block_books, market.state.instruments) == ({}, {}, {})
+    assert market.state.accounts["ann"].exposure_pico == 0
+
+
+def accepted(n: int) -> BlockAccepted:
+    where = "ann", "ann-cp", "z", Side.BUY, NOON, 3, 15
+    return BlockAccepted(MARKET, f"b{n}", n, *where, KWH, 12 * CENT, None)

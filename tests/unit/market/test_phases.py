@@ -14,9 +14,10 @@ from schemas.market.events import (
     OrderCancelled,
     Phase,
     Restriction,
+    TradeMade,
 )
 from schemas.market.package_commands import SubmitBasket
-from schemas.market.package_events import BasketKilled, BasketOrder
+from schemas.market.package_events import BasketKilled, BasketOrder, BlockTradeMade
 from schemas.market.phase_commands import PublishLineCapacity, ResumeTrading, SuspendTrading
 from schemas.market.phase_events import LineCapacityPublished, TradingHalted, TradingResumed, TradingSuspended
 from schemas.market.reasons import CancelReason, MarketRefusal
@@ -94,6 +95,59 @@ def test_matching_ends_at_the_execution_band() -> None:
     assert trades(facts) == [("ann", "bob", 1, 24), ("ann", "bob", 1, 25)]
     assert [(c.reason, c.rest_wh) for c in only(facts, OrderCancelled)] == [(CancelReason.EXECUTION_BAND, KWH)]
     assert shown(market) == ([], [("bob", KWH, 26 * CENT)])
+
+
+def banded_aon() -> Scenario:
+    """Ann's all-or-none bid for 2 kWh at 30 meets 1 kWh at 24 and 1 at 28; the execution band ends at 25."""
+    market = banded(execution=5)
+    submit(market, sell("bob", 1, 24))
+    submit(market, sell("bob", 1, 28))
+    assert trades(submit(market, buy("ann", 2, 30, restriction=Restriction.AON))) == []
+    return market
+
+
+def test_an_all_or_none_order_that_the_band_stops_waits_for_the_band_to_move() -> None:
+    market = banded_aon()
+    submit(market, sell("cyd", 1, 40, start=NOON + QUARTER))
+    assert market.later(market.at + 1) == [], "another book"
+    submit(market, buy("cyd", 0.5, 24))
+    assert trades(market.later(market.at + 1)) == [], "what is left is too little"
+    submit(market, sell("cyd", 1, 25))
+    submit(market, buy("cyd", 0.1, 24))
+    assert only(market.later(market.at + 1), TradeMade) == [], "who came later is not met, whoever waited before"
+
+
+@pytest.mark.parametrize(("band", "found"), [({"execution": 5}, OrderCancelled), ({"halt": 5}, TradingHalted)])
+def test_a_book_that_is_looked_through_keeps_to_the_bands(band: dict[str, int], found: type) -> None:
+    """Bob's 28 and ann's 30 wait in a suspended market; beyond 25 nothing is traded when it goes on."""
+    market = banded(**band)
+    market.when(SuspendTrading(NOON, 15), OPERATOR)
+    for party, side, sequence, cents in (("bob", Side.SELL, 1, 28), ("ann", Side.BUY, 2, 30)):
+        market.given(accepted(party, side, sequence, cents))
+    market.when(ResumeTrading(NOON, 15), OPERATOR)
+    facts = market.later(market.at + 1)
+    assert [type(f) for f in facts] == [found]
+    assert trades(facts) == []
+
+
+def test_a_book_that_is_halted_again_waits_again() -> None:
+    """When the halt ends, what waits would still trade beyond the band: it is halted anew, once."""
+    market = banded(halt=5)
+    submit(market, sell("bob", 1, 26))
+    submit(market, buy("ann", 1, 30))
+    facts = market.later(NOW + 10 * MINUTE)
+    assert [type(f) for f in facts] == [TradingResumed, TradingHalted]
+    assert facts[1].until_at == NOW + 20 * MINUTE
+    assert market.later(NOW + 20 * MINUTE - 1) == []
+    submit(market, sell("cyd", 1, 24))
+    facts = market.later(NOW + 20 * MINUTE)
+    assert (type(facts[0]), trades(facts)) == (TradingResumed, [])
+    assert [type(f) for f in facts] == [TradingResumed, TradingHalted], "bob's came before cyd's"
+
+
+def accepted(party: str, side: Side, sequence: int, cents: int) -> OrderAccepted:
+    what = f"{party}-cp", NOON, 15, side, KWH, cents * CENT
+    return OrderAccepted(MARKET, f"o{sequence}", sequence, party, *what, Restriction.NONE, None)
 
 
 @pytest.mark.parametrize(("side", "prices", "halted_at"), [(Side.BUY, (24, 26, 27), 26), (Side.SELL, (16, 14, 13), 14)])
@@ -292,6 +346,34 @@ def test_the_way_over_two_lines_is_as_wide_as_the_narrower_one() -> None:
     submit(market, sell("cyd", 5, 10))
     assert trades(submit(market, buy("ann", 5, 12))) == [("ann", "cyd", 2, 10)]
     assert market.state.slots[NOON].flow_wh == {"zy": -2000, "yx": -2000}
+
+
+def test_a_resting_block_is_looked_at_again_when_a_line_gets_room() -> None:
+    market = zoned(("zy", 0, 4000))
+    enter(market, block("bob", Side.SELL, 5, 10))
+    assert only(enter(market, block("ann", Side.BUY, 5, 12)), BlockTradeMade) == []
+    facts = publish(market, "zy", 0, 5000)
+    assert [(t.buyer, t.price_nano_per_kwh) for t in only(facts, BlockTradeMade)] == [("ann", 10 * CENT)]
+    assert market.state.slots[NOON].flow_wh == {"zy": -5000}
+
+
+def test_a_resting_block_is_looked_at_again_behind_a_counter_trade() -> None:
+    market = zoned(("zy", 1000, 4000))
+    market.given(CapabilityRecorded(MARKET, "cyd-cp", "cyd", 400_000, ("cyd-pv",), "y"))
+    enter(market, block("bob", Side.SELL, 5, 10))
+    enter(market, block("ann", Side.BUY, 5, 12))
+    for n in range(3):
+        submit(market, sell("dan", 1, 13, start=NOON + n * QUARTER))
+        assert only(market.facts, BlockTradeMade) == []
+        submit(market, buy("cyd", 1, 14, start=NOON + n * QUARTER))
+    assert [t.buyer for t in only(market.later(market.at + 1), BlockTradeMade)] == ["ann"]
+
+
+def test_a_line_wakes_only_what_waits_for_it() -> None:
+    market = zoned()
+    submit(market, buy("ann", 1, 12))
+    market.given(LineCapacityPublished(MARKET, "zy", NOON, 15, (0,) * 4, (8000,) * 4))
+    assert market.decider.due(market.state) == GATE
 
 
 def test_an_hour_crosses_in_each_of_its_quarters() -> None:

@@ -20,6 +20,8 @@ from schemas.market.events import (
     SessionOpened,
     TradeMade,
 )
+from schemas.market.listing_commands import OpenListing
+from schemas.market.listing_events import ListingFormat, ListingOpened, ListingTerms
 from schemas.market.product_commands import (
     AmendProduct,
     RegisterProduct,
@@ -39,7 +41,7 @@ from schemas.market.product_events import (
 )
 from schemas.market.quality import QualityRules
 from schemas.market.reasons import CancelReason, MarketRefusal
-from tests.unit.given import Scenario, only
+from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.offered import NAMES_IT, ROOF, SOLAR, registered, roofed, terms, tradable
 from tests.unit.market.test_capability import HOURS
 from tests.unit.market.world import (
@@ -433,3 +435,45 @@ def test_a_product_with_the_weakest_rating_that_carries_it() -> None:
     assert refusal(registered(roofed(), electrical=rating, max_power_w=8_002))[1:] == (8_001, 8_002)
     assert not only(registered(roofed(), electrical=rating), CommandRefused)
     assert refusal(registered(open_market(), electrical=rating)) == (R.PARTICIPANT_UNKNOWN, 0, 0)
+
+
+LISTED = OpenListing(
+    "bob",
+    "bob-cp",
+    NOON,
+    (1_000, 1_500),
+    NOW + 30 * MINUTE,
+    ListingTerms(ListingFormat.SEALED_FIRST_PRICE, 12 * CENT, 40_000, "solar", lots=1),
+    "roof",
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "product", "reason"),
+    [
+        ({}, {}, None),
+        ({"product": "shed"}, {}, R.PRODUCT_UNKNOWN),
+        ({"product": None}, {}, R.QUALITY_NOT_MET),
+        ({}, {"quality_class": 1}, R.QUALITY_NOT_MET),
+        ({}, {"bids_until_at": NOW + 20 * MINUTE}, R.PRODUCT_EXPIRED),
+        ({}, {"lowest_price_nano_per_kwh": 13 * CENT}, R.PRICE_BELOW_PRODUCT),
+        ({"quantity_wh": (1_000, 1_600)}, {}, R.QUANTITY_ABOVE_PRODUCT),
+        ({"connection": "bob-2"}, {}, R.PRODUCT_OF_OTHERS),
+    ],
+)
+def test_the_product_of_a_listing_is_checked_like_an_orders(
+    changes: dict[str, Any], product: dict[str, Any], reason: MarketRefusal | None
+) -> None:
+    market = roofed("ann", quality=QualityRules((EnergyCarrier.SOLAR,), (), 0, 2))
+    market.given(CapabilityRecorded(MARKET, "bob-2", "bob", 400_000, ("more",), "z"))
+    registered(market, **product)
+    assert market.when(replace(LISTED, **changes), "bob")[0].reason is (
+        R.PRODUCT_NOT_VERIFIED if changes.get("product", "roof") == "roof" else reason
+    )
+    market.when(VerifyProduct("roof", 1), OPERATOR)
+    (fact,) = market.when(replace(LISTED, **changes), "bob")
+    assert getattr(fact, "reason", None) is reason
+    if reason is None:
+        assert type(fact) is ListingOpened
+        market.when(RetireProduct("roof"), "bob")
+        assert market.when(LISTED, "bob")[0].reason is R.PRODUCT_ENDED

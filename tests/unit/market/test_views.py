@@ -18,6 +18,7 @@ from projections.market.trading import CONTRACTS, ORDERS, PROPOSALS, TRADES
 from projections.market.views import VIEWS
 from projections.view import Mode, View
 from schemas.catalog import messages_of
+from schemas.market.commands import AmendOrder
 from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
@@ -30,7 +31,7 @@ from schemas.market.events import (
 from schemas.message import Kind
 from tests.unit.given import Scenario, only
 from tests.unit.market.test_golden_day import day
-from tests.unit.market.world import MARKET, buy, open_market, sell, submit
+from tests.unit.market.world import CENT, GATE, MARKET, buy, open_market, sell, submit
 from tests.unit.written import recorded
 
 
@@ -108,6 +109,17 @@ def test_an_order_is_open_until_it_ends() -> None:
         submit(market, wish)
     states = [(row["sequence"], row["state"], row["rest_wh"]) for row in table(ORDERS, market)]
     assert states == [(1, "open", 4000), (2, "filled", 0), (3, "open", 2000)]
+
+
+def test_an_order_shows_the_expiry_that_it_has_and_none_when_it_is_cleared() -> None:
+    market = open_market("ann")
+    (order,) = submit(market, buy("ann", 4, 12, expires_at=GATE))
+    seen = []
+    for rest_wh, expires_at in ((3000, GATE - 1), (2000, None), (1000, GATE)):
+        seen.append([row["expires_at"] for row in table(ORDERS, market)])
+        market.when(AmendOrder(order.order, rest_wh, 12 * CENT, expires_at), "ann")
+    seen.append([row["expires_at"] for row in table(ORDERS, market)])
+    assert seen == [[GATE], [GATE - 1], [0], [GATE]]
 
 
 def test_proposals_and_what_became_of_them(market: Scenario) -> None:

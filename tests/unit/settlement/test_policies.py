@@ -48,4 +48,4 @@ def test_transit_stays_with_its_issuer():
 
 def test_each_market_of_a_posted_run_is_told():
     fact = recorded("settlement", "zone", RunPosted("zone", "run", 1, "approver", 5, 9, ("m", "n"), 0))
-    assert list(settle(fact)) == [("m", SettleDelivery(5, 9)), ("n", SettleDelivery(5, 9))]
+    assert list(settle(fact)) == [("m", SettleDelivery(5, 9, "zone")), ("n", SettleDelivery(5, 9, "zone"))]
