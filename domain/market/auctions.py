@@ -184,7 +184,7 @@ def apply(state: Market, fact: Fact) -> None:
             auction.asks.reverse()
             state.remind(AT_ONCE, AUCTION_TRADES, instrument.gate_at, name_of(instrument))
         case AuctionFailed() | AuctionEnded():
-            thaw(state, (instrument,))
+            _goes_on(state, instrument)
         case _:
             assert_never(fact)
 
@@ -207,6 +207,12 @@ def _taken(state: Market, auction: Auction, fact: AuctionPartChecked) -> None:
     for order, offer, filled in zip(fact.orders, offers, fact.filled_wh, strict=True):
         if filled:
             (auction.bids if offer.buys else auction.asks).append((order, filled))
+
+
+def _goes_on(state: Market, instrument: Instrument) -> None:
+    """Continuous trading again."""
+    instrument.auction = None
+    thaw(state, (instrument,))
 
 
 def _frozen(instrument: Instrument) -> list[Any]:

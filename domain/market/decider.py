@@ -26,7 +26,7 @@ from schemas.market.events import (
     TradeMade,
 )
 
-LOGIC = 2
+LOGIC = 3
 
 OUTCOMES: Mapping[type, tuple[type, ...]] = {
     SubmitOrder: (OrderAccepted, *amending.ENTERING, CommandRefused),

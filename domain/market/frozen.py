@@ -27,7 +27,6 @@ def thaw(state: Market, instruments: Iterable[Instrument]) -> None:
     """For `evolve`: continuous trading again. Expiries, ended products and defaults that waited are due now."""
     for instrument in instruments:
         instrument.phase = Phase.CONTINUOUS
-        instrument.auction = None
         for order in instrument.book.best_first():
             if order.expires_at is not None:
                 state.remind(order.expires_at, EXPIRY, order.sequence, order.order)

@@ -17,7 +17,7 @@ from schemas.market.session_events import (
 )
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.world import CENT, KWH, MARKET, NOON, connection_of, open_market, submit
+from tests.unit.market.world import CENT, KWH, MARKET, NOON, connection_of, open_market
 
 SESSION = SessionAuctionRules(
     opening_lead_min=150, opening_min=60, k_ppm=500_000, rationing=Rationing.TIME, deadline_min=10
@@ -68,7 +68,7 @@ def called(*wishes: Any, **changes: Any) -> tuple[Scenario, list[Any]]:
     """A session with these orders and blocks behind the end of its call, and what that brought about."""
     market = collecting(**changes)
     for wish in wishes:
-        submit(market, wish)
+        market.when(wish, wish.party)
     return market, market.later(CALLED)
 
 

@@ -41,7 +41,11 @@ from tests.unit.market.world import (
 )
 from tests.unit.written import read_again, rebuilt
 
-GOLDEN = {1: "121cf351f61c4e0ff658b486a5165822", 2: "555684e45adc94ff802917bd492d822f"}
+GOLDEN = {
+    1: "121cf351f61c4e0ff658b486a5165822",
+    2: "555684e45adc94ff802917bd492d822f",
+    3: "a96aef0e40bf1196cf4bafb4902e5588",
+}
 """The digest of the day's facts by `LOGIC`."""
 
 IOC, FOK = Restriction.IOC, Restriction.FOK
