@@ -138,7 +138,7 @@ def test_no_other_acceptance_gains_more(auction: Any, rationing: Rationing) -> N
     assert check(market, names, run(market)) == block_oracle.best(books, blocks, PRICES)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(auctions())
 def test_a_restart_at_any_fact_changes_nothing(auction: Any) -> None:
     books, blocks = auction
@@ -149,7 +149,7 @@ def test_a_restart_at_any_fact_changes_nothing(auction: Any) -> None:
     while step := list(market.decider.advance(market.state, market.now, 3)):
         market.state = loads(dumps(rebuilt(market)))
         market.given(*step)
-    assert rebuilt(market) == market.state
+    assert loads(dumps(rebuilt(market))) == loads(dumps(market.state))
     other, _ = collected(books, blocks, watched=False)
     run(other)
     assert market.facts == other.facts
