@@ -218,16 +218,18 @@ def test_nothing_changes_in_a_frozen_session() -> None:
     assert (gone.party, gone.reason) == ("bob", CancelReason.EXPIRED)
 
 
-def test_a_suspended_market_ends_a_called_session_and_then_takes_cancellations_only() -> None:
+def test_a_suspended_market_keeps_its_auction() -> None:
     market = collecting()
+    for wish in TWO_HOURS:
+        market.when(wish, wish.party)
+    held = said(market, sells("dan", (5,), 90))
     market.when(SuspendTrading(None, None), OPERATOR)
     assert said(market, sells("cyd", (5,), 40)).reason is R.SUSPENDED
+    assert type(market.when(CancelCallBlock(held.block), "dan")[0]) is CallBlocksEnded, "a block may be taken back"
+    assert len(trades(cleared(market, market.later(CALLED)))) == 2
+    assert refused(submit(market, buy("ann", 1, 10)))[0] is R.SUSPENDED
     market.when(ResumeTrading(None, None), OPERATOR)
-    held = said(market, sells("cyd", (5,), 40))
-    submit(market, buy("ann", 5, 40))
-    market.when(SuspendTrading(None, None), OPERATOR)
-    other = market.when(CancelCallBlock(held.block), "cyd")
-    assert type(other[0]) is CallBlocksEnded, "a block may be taken back"
+    assert type(submit(market, buy("ann", 1, 10))[0]) is OrderAccepted
 
 
 def test_without_a_result_by_the_deadline_blocks_end_and_books_go_on() -> None:
@@ -314,6 +316,15 @@ def test_each_wrong_proposal_is_refused_and_changes_nothing(monkeypatch: pytest.
     assert type(market.when(others[-1], CALCULATOR)[-1]) is SessionAuctionCleared
     facts = market.when(others[-1], CALCULATOR)
     assert facts[-1].reason is R.AUCTION_UNKNOWN
+
+
+def test_fills_that_do_not_balance_with_the_blocks_do_not_pass() -> None:
+    market, facts = called(buy("ann", 5, 40), sells("cyd", (5,), 20), intervals=1)
+    blocks, book = proposals(facts)
+    assert isinstance(blocks, ProposeCallBlocks)
+    assert type(market.when(replace(blocks, steps=(0,)), CALCULATOR)[0]) is CallBlocksChecked
+    found = refused(market.when(book, CALCULATOR))
+    assert found == (R.CLEARING_WRONG, 0, list(BlockFlaw).index(BlockFlaw.BALANCE) + 1)
 
 
 def test_a_price_that_no_block_needs_does_not_pass() -> None:
