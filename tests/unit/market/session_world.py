@@ -8,6 +8,7 @@ from domain.market.session_auctions import CALCULATOR
 from projections.market.sessions import SESSION_BLOCKS, SESSION_BOOKS
 from schemas.envelope import FactMeta, Moment, Recorded
 from schemas.market.auction_events import Rationing
+from schemas.market.events import CommandRefused
 from schemas.market.session_commands import ProposeCallBlocks, ProposeSessionBook, SubmitCallBlock
 from schemas.market.session_events import (
     SessionAuctionRules,
@@ -90,4 +91,5 @@ def cleared(market: Scenario, facts: Sequence[Any]) -> list[Any]:
     found: list[Any] = []
     for part in proposals(facts):
         found += market.when(part, CALCULATOR)
+    assert only(found, CommandRefused) == []
     return found + market.later(market.at)
