@@ -58,6 +58,8 @@ class BlockProblem:
         self.rows = [row_of(book, self.tick, self.lot) for book in auction.books]
         self.most = [steps_of(block, self.lot) for block in auction.blocks]
         self.least = [least_steps(block, self.lot) for block in auction.blocks]
+        self.lowest = -(-auction.min_price_nano_per_kwh // self.tick)
+        self.highest = auction.max_price_nano_per_kwh // self.tick
         self.without = [row.worth(0) for row in self.rows]
 
     def never(self) -> set[int]:
@@ -99,6 +101,51 @@ class BlockProblem:
             for place, (block, n) in enumerate(zip(self.auction.blocks, steps, strict=True))
             if n and surplus_pico(block, n, self.lot, kindest[block.buys]) < 0
         }
+
+    def needed(self, place: int, steps: Steps) -> tuple[list[int], list[int], bool]:
+        """What of a solution must change so that a block which loses in it does not: (blocks of which one has to be
+        accepted less, blocks of which one has to be accepted more, whether the block itself could do with less).
+
+        Prices of its deliveries suit it better only where the other side asks for more, or its own for less. Whatever
+        changes nothing about its loss, although it goes as far as it can, is left out.
+        """
+        block, lot = self.auction.blocks[place], self.lot
+        used = [n for n, energy in enumerate(block.profile_wh) if energy]
+        net = [wh for n, wh in enumerate(net_sold_wh(self.auction, steps)) if n in set(used)]
+        sign = -1 if block.buys else 1
+
+        def loses(net: list[int]) -> bool:
+            gain = 0
+            for n, wh in zip(used, net, strict=True):
+                low, high = self.rows[n].ends(wh // lot)
+                price = (
+                    (self.lowest if low is None else low) if block.buys else (self.highest if high is None else high)
+                )
+                gain += sign * (price * self.tick - block.limit_price_nano_per_kwh) * block.profile_wh[n]
+            return gain < 0
+
+        def moved(other: int, to: int) -> list[int]:
+            side = -1 if self.auction.blocks[other].buys else 1
+            profile, most = self.auction.blocks[other].profile_wh, self.most[other]
+            return [wh + side * profile[n] * (to - steps[other]) // most for n, wh in zip(used, net, strict=True)]
+
+        blocks = self.auction.blocks
+        reach = {
+            other: sum(blocks[other].profile_wh[n] for n in used) for other in range(len(blocks)) if other != place
+        }
+        less: list[int] = []
+        more: list[int] = []
+        for other in sorted(reach, key=lambda other: reach[other]):
+            same = blocks[other].buys == block.buys
+            to = 0 if same else self.most[other]
+            if steps[other] == to or not reach[other]:
+                continue
+            tried = moved(other, to)
+            if loses(tried):
+                net = tried
+            else:
+                (less if same else more).append(other)
+        return less, more, not loses(moved(place, self.least[place]))
 
     def dearest(self) -> int:
         """More than this nothing gains, whatever is accepted."""
@@ -151,6 +198,20 @@ class BlockProblem:
             for place in orphans:
                 left[place] = 0
 
+    def with_block(self, steps: Steps, place: int) -> list[int]:
+        """The solution with all of a block and of its parents; what they exclude is out."""
+        blocks, found = self.auction.blocks, list(steps)
+        at: int | None = place
+        while at is not None:
+            found[at] = self.most[at]
+            group = blocks[at].group
+            for other, block in enumerate(blocks):
+                if other != at and group is not None and block.group == group:
+                    found[other] = 0
+            at = blocks[at].parent
+        self.unlink(found)
+        return found
+
     def kindest(self, steps: Steps) -> dict[bool, list[int | None]]:
         """The prices that suit buyers and sellers best, each by themselves."""
         found: dict[bool, list[int | None]] = {True: [], False: []}
@@ -165,8 +226,6 @@ class BlockProblem:
 
     def boxes_at(self, net_wh: Sequence[int]) -> Iterator[tuple[int, int]]:
         """The same where blocks sell so much more than they buy."""
-        least = -(-self.auction.min_price_nano_per_kwh // self.tick)
-        most = self.auction.max_price_nano_per_kwh // self.tick
         for row, net in zip(self.rows, net_wh, strict=True):
             low, high = row.ends(net // self.lot)
-            yield (least if low is None else low), (most if high is None else high)
+            yield (self.lowest if low is None else low), (self.highest if high is None else high)

@@ -82,9 +82,25 @@ class BlockModel:
                 literals[self.taken[place]] = -1
                 needed -= 1
                 continue
-            less, most = self._binary(), self.problem.most[place]
-            self._condition(-INFINITY, most, {**self.steps[place], less: most - accepted + 1})
-            literals[less] = 1
+            literals[self._less_than(place, accepted)] = 1
+        self._condition(needed, INFINITY, literals)
+
+    def unless(self, place: int, steps: Steps) -> None:
+        """In no later solution does the block lose as in this one: it is out, or what makes it lose is otherwise."""
+        less, more, itself = self.problem.needed(place, steps)
+        literals: Terms = {self.taken[place]: -1}
+        needed = 0
+        for other in (*less, place) if itself and steps[place] > self.problem.least[place] else less:
+            if other != place and steps[other] == self.problem.least[other]:
+                literals[self.taken[other]] = -1
+                needed -= 1
+            else:
+                literals[self._less_than(other, steps[other])] = 1
+        for other in more:
+            if steps[other]:
+                literals[self._more_than(other, steps[other])] = 1
+            else:
+                literals[self.taken[other]] = 1
         self._condition(needed, INFINITY, literals)
 
     def keep_worth(self, worth: int) -> None:
@@ -97,12 +113,10 @@ class BlockModel:
         literals: Terms = {}
         columns = []
         for place, accepted in enumerate(steps):
-            most = self.problem.most[place]
-            if accepted == most:
+            if accepted == self.problem.most[place]:
                 continue
-            more = self._binary()
+            more = self._more_than(place, accepted)
             columns.append(more)
-            self._condition(0, INFINITY, {**self.steps[place], more: -(accepted + 1)})
             literals[more] = 1
         if not literals:
             return False
@@ -157,6 +171,18 @@ class BlockModel:
         for column, n in enumerate(intervals):
             found[n] = round(values[column]) * problem.tick
         return found
+
+    def _less_than(self, place: int, steps: int) -> int:
+        """A column that may be 1 only where the block is accepted less."""
+        less, most = self._binary(), self.problem.most[place]
+        self._condition(-INFINITY, most, {**self.steps[place], less: most - steps + 1})
+        return less
+
+    def _more_than(self, place: int, steps: int) -> int:
+        """A column that may be 1 only where the block is accepted more."""
+        more = self._binary()
+        self._condition(0, INFINITY, {**self.steps[place], more: -(steps + 1)})
+        return more
 
     def _interval(self, n: int, row: Row) -> None:
         """What each lot is worth that blocks can reach; what they cannot reach is a constant."""

@@ -9,6 +9,7 @@ as a further condition the solver looks again; the first solution with prices is
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from domain.market.block_problem import BlockProblem, Steps
 from domain.market.blocks import (
@@ -25,6 +26,9 @@ from domain.market.calc_block_model import BlockModel
 from domain.market.clearing import Clearing, Offer, clearing_at, fills
 
 Tell = Callable[[str], None]
+
+IMPROVEMENTS: Final = 1_000
+"""Blocks that are tried one after the other, to make a good result a better one."""
 
 
 def solve(auction: BlockAuction, time_limit_s: int = 20, tell: Tell = lambda _: None) -> BlockResult:
@@ -66,6 +70,8 @@ class _Search:
             self.model.less(steps)
             if not dived:
                 self.dive(steps)
+                self.improve()
+                self.tell(f"improved to {self.best_worth}")
                 dived = True
         if self.best_worth >= self.bound:
             self.earliest()
@@ -74,6 +80,8 @@ class _Search:
         """Whether there are prices for it; keeps what is better than what was found before, or can be made so."""
         prices, worth = self.prices_for(steps), self.problem.worth(steps)
         if prices is None:
+            for place in sorted(self.problem.losing(steps)):
+                self.model.unless(place, steps)
             self.repair(steps)
         else:
             self.keep(steps, prices)
@@ -124,6 +132,36 @@ class _Search:
                 if prices is not None:
                     self.keep(tuple(left), prices)
                     return
+
+    def improve(self) -> None:
+        """Takes in one block after the other and leaves out whoever loses by it, as long as that gains."""
+        tries = IMPROVEMENTS
+        again = True
+        while again:
+            again = False
+            for place, most in enumerate(self.problem.most):
+                if self.best[place] == most or place in self.hopeless:
+                    continue
+                if not tries:
+                    return
+                tries -= 1
+                before = self.best_worth
+                self.repair_with(self.problem.with_block(self.best, place), place)
+                again = again or self.best_worth > before
+
+    def repair_with(self, left: list[int], place: int) -> None:
+        """Like `repair`, of a solution that accepts a block which is to stay."""
+        while left[place]:
+            steps = tuple(left)
+            losing = self.problem.losing(steps) if self.problem.balances(steps) else {self.problem.worst(steps)}
+            if not losing:
+                if self.problem.worth(steps) > self.best_worth:
+                    prices = self.prices_for(steps)
+                    if prices is not None:
+                        self.keep(steps, prices)
+                return
+            left[self.problem.worst(steps)] = 0
+            self.problem.unlink(left)
 
     def keep(self, steps: Steps, prices: list[int | None]) -> None:
         worth = self.problem.worth(steps)

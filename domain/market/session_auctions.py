@@ -6,7 +6,7 @@ result and proposes it in parts (`block_check`), the trades follow in slices (`s
 continuously. Without a result by the deadline the blocks end and the books go on as well.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, assert_never
 
 from domain.identity import derived_id
@@ -213,16 +213,13 @@ def clearing_of(cleared: SessionPrice) -> Clearing:
     return Clearing(cleared.price_nano_per_kwh, cleared.bought_wh, cleared.sold_wh, bids, asks)
 
 
-def _prices(auction: SessionAuction, priced_at: Iterable[int], prices: Iterable[int]) -> list[int | None] | None:
+def _prices(auction: SessionAuction, priced_at: Sequence[int], prices: Sequence[int]) -> list[int | None] | None:
     """A price for each delivery that has one; none where they do not fit the session."""
-    priced = list(zip(priced_at, prices, strict=False))
-    found: list[int | None] = [None] * auction.intervals
-    starts = {start: place for place, (start, _) in enumerate(auction.keys)}
-    for start, price in priced:
-        if start not in starts:
-            return None
-        found[starts[start]] = price
-    return found
+    priced = dict(zip(priced_at, prices, strict=False))
+    starts = [start for start, _ in auction.keys]
+    if len(priced_at) != len(prices) or len(priced) != len(prices) or not priced.keys() <= set(starts):
+        return None
+    return [priced.get(start) for start in starts]
 
 
 def apply(state: Market, fact: Fact) -> None:

@@ -346,6 +346,6 @@ CANCELLATIONS: Final[Mapping[CancelReason, str]] = {
     _C.PRODUCT_ENDED: "The energy product that it sells is not on offer any more.",
     _C.DEFAULT: "The party is in default.",
     _C.BLOCK_OUTPRICED: "It would lose at the prices of its session.",
-    _C.BLOCK_PASSED_OVER: "The prices of its session would suit it, but with it no better result was found.",
+    _C.BLOCK_PASSED_OVER: "The prices of its session do not stand against it, but with it no better result was found.",
     _C.MANDATE_ENDED: "The mandate that issued it ended.",
 }

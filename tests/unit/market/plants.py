@@ -11,7 +11,21 @@ from typing import Any
 
 import pytest
 
-from domain.market import amending, baskets, book, clearing, evolution, exposure, matching, network, trading, validation
+from domain.market import (
+    amending,
+    baskets,
+    blocks,
+    book,
+    clearing,
+    evolution,
+    exposure,
+    frozen,
+    matching,
+    network,
+    session_claims,
+    trading,
+    validation,
+)
 from domain.market.matching import Matching
 from schemas.envelope import Moment
 from schemas.market.events import Restriction, SelfTradeMode, TradeMade
@@ -287,6 +301,23 @@ def _stops_at_an_order(soil: Soil) -> None:
     soil.instead(clearing.fill, wrong)
 
 
+def _losing_block(soil: Soil) -> None:
+    def wrong(right: Any, *asked: Any) -> int:
+        surplus = right(*asked)
+        return soil.if_other(max(0, surplus), surplus)
+
+    soil.instead(blocks.surplus_pico, wrong)
+
+
+def _credit_at_the_limit(soil: Soil) -> None:
+    wrong = exposure.open_pico_per_wh
+    soil.instead(session_claims.worst_pico_per_wh, lambda right, *asked: soil.if_other(wrong(*asked), right(*asked)))
+
+
+def _default_in_a_frozen_book(soil: Soil) -> None:
+    soil.instead(frozen.has_frozen, lambda right, *asked: soil.if_other(False, right(*asked)))
+
+
 def _minimum_dropped(asked: list[Any]) -> None:
     asked[8] = 0
 
@@ -324,4 +355,7 @@ PLANTED: dict[str, Plant] = {
     "last_refusal_told": Plant(_limits_before_price, "oracle both"),
     "clearing_at_the_last_ask": Plant(_lowest_price, "V-M3b"),
     "clearing_stops_at_an_order": Plant(_stops_at_an_order, "V-M3"),
+    "block_accepted_at_a_loss": Plant(_losing_block, "V-M7"),
+    "block_credit_at_its_limit": Plant(_credit_at_the_limit, "block credit"),
+    "default_in_a_frozen_book": Plant(_default_in_a_frozen_book, "frozen default"),
 }

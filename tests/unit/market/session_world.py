@@ -8,6 +8,7 @@ from domain.market.session_auctions import CALCULATOR
 from projections.market.sessions import SESSION_BLOCKS, SESSION_BOOKS
 from schemas.envelope import FactMeta, Moment, Recorded
 from schemas.market.auction_events import Rationing
+from schemas.market.events import CommandRefused
 from schemas.market.session_commands import ProposeCallBlocks, ProposeSessionBook, SubmitCallBlock
 from schemas.market.session_events import (
     SessionAuctionRules,
@@ -17,7 +18,7 @@ from schemas.market.session_events import (
 )
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.world import CENT, KWH, MARKET, NOON, connection_of, open_market, submit
+from tests.unit.market.world import CENT, KWH, MARKET, NOON, connection_of, open_market
 
 SESSION = SessionAuctionRules(
     opening_lead_min=150, opening_min=60, k_ppm=500_000, rationing=Rationing.TIME, deadline_min=10
@@ -68,7 +69,7 @@ def called(*wishes: Any, **changes: Any) -> tuple[Scenario, list[Any]]:
     """A session with these orders and blocks behind the end of its call, and what that brought about."""
     market = collecting(**changes)
     for wish in wishes:
-        submit(market, wish)
+        market.when(wish, wish.party)
     return market, market.later(CALLED)
 
 
@@ -90,4 +91,5 @@ def cleared(market: Scenario, facts: Sequence[Any]) -> list[Any]:
     found: list[Any] = []
     for part in proposals(facts):
         found += market.when(part, CALCULATOR)
+    assert only(found, CommandRefused) == []
     return found + market.later(market.at)

@@ -237,8 +237,8 @@ def test_who_is_in_default_enters_no_call_block_and_loses_those_it_has() -> None
     theirs = said(market, sells("cyd", [1, 1], 5)).block
     market.given(CreditRecorded(MARKET, "bob", "EUR", 0), MarginCalled(MARKET, "bob", "EUR", 1, 0, market.at))
     market.given(ParticipantDefaulted(MARKET, "bob", "EUR", 1, 0, 1, 1))
-    refusal, *facts = market.when(sells("bob", [1, 1], 5), "bob")
-    assert refusal.reason is MarketRefusal.PARTICIPANT_IN_DEFAULT
+    facts = market.when(sells("bob", [1, 1], 5), "bob")
+    assert [fact.reason for fact in only(facts, CommandRefused)] == [MarketRefusal.PARTICIPANT_IN_DEFAULT]
     assert [fact.blocks for fact in only(facts, CallBlocksEnded)] == [(mine,)]
     [auction] = market.state.session_auctions.known.values()
     assert set(auction.blocks) == {theirs}

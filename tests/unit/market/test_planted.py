@@ -12,6 +12,13 @@ from tests.unit.market.plants import PLANTED, Soil
 from tests.unit.market.test_amending import test_another_price_loses_the_priority_also_back_to_the_old_one as v_m2b
 from tests.unit.market.test_amending import test_v_m2_less_keeps_its_priority_more_loses_it as v_m2
 from tests.unit.market.test_exchange import long_day
+from tests.unit.market.test_session_auctions import (
+    test_v_m7_a_block_that_would_lose_stays_out_and_its_owner_is_told as v_m7,
+)
+from tests.unit.market.test_session_blocks import test_a_default_waits_for_the_end_of_an_auction as frozen_default
+from tests.unit.market.test_session_blocks import (
+    test_the_credit_of_several_deliveries_is_that_of_their_worst_prices as block_credit,
+)
 from tests.unit.market.test_vectors import test_v_m1_price_time_priority_and_the_resting_price as v_m1
 from tests.unit.market.world import CENT, KWH, buy, resting, submit, trades
 
@@ -69,6 +76,9 @@ CHECKS: dict[str, Callable[[], None]] = {
     "V-M2": _v_m2,
     "V-M3": _v_m3,
     "V-M3b": _v_m3b,
+    "V-M7": v_m7,
+    "block credit": block_credit,
+    "frozen default": frozen_default,
 }
 
 
