@@ -340,4 +340,5 @@ CANCELLATIONS: Final[Mapping[CancelReason, str]] = {
     _C.PRODUCT_ENDED: "The energy product that it sells is not on offer any more.",
     _C.DEFAULT: "The party is in default.",
     _C.MANDATE_ENDED: "The mandate that issued it ended.",
+    _C.AUCTION_OVER: "It was for the auction, which is over and left it out.",
 }

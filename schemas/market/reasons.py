@@ -24,6 +24,7 @@ class CancelReason(StrEnum):
     DEFAULT = "default"
     MANDATE_ENDED = "mandate_ended"
     PRODUCT_AMENDED = "product_amended"
+    AUCTION_OVER = "auction_over"
 
 
 class MarketRefusal(StrEnum):
