@@ -24,7 +24,7 @@ from schemas.market.auction_events import (
 from schemas.market.commands import ApproveContract, ProposeContract
 from schemas.market.contract_commands import AgreeRevision, AssignContract, ProposeChange
 from schemas.market.contract_events import ContractRevised, RevisionProposed
-from schemas.market.events import CapabilityRecorded, ContractConcluded, ContractProposed, TradeMade
+from schemas.market.events import CapabilityRecorded, CommandRefused, ContractConcluded, ContractProposed, TradeMade
 from schemas.market.phase_commands import PublishLineCapacity
 from schemas.market.reasons import MarketRefusal
 from schemas.market.rules import Line, NetworkRules, TradingRules
@@ -178,6 +178,7 @@ def test_what_is_held_for_an_auction_nobody_else_takes() -> None:
     facts = market.later(CALL_END)
     crossing = AssignContract(contract, 1, "eve", "eve-cp")
     refused = market.when(crossing, "dan")[-1]
+    assert type(refused) is CommandRefused
     assert (refused.reason, refused.limit, refused.found) == (MarketRefusal.LINE_EXCEEDED, 0, KWH)
     publish(market, "zy", 0, 5 * KWH)
     assert type(market.when(crossing, "dan")[-1]) is RevisionProposed, "what was published since is free"
@@ -234,7 +235,8 @@ def test_each_wrong_result_is_refused_and_changes_nothing() -> None:
         (replace(called, zones=(z, replace(y, price_nano_per_kwh=6 * CENT), x)), Flaw.FILL),
         (replace(called, zones=(z, y, replace(x, price_nano_per_kwh=CENT))), Flaw.PRICE),
     ):
-        [refused] = market.when(replace(part, called=wrong), CALCULATOR)
+        refused = market.when(replace(part, called=wrong), CALCULATOR)[-1]
+        assert type(refused) is CommandRefused, wrong
         assert (refused.reason, refused.found) == (MarketRefusal.CLEARING_WRONG, list(Flaw).index(flaw) + 1), wrong
     short = ProposeClearing(**{**{f: getattr(part, f) for f in part.__slots__}, "filled_wh": (0,) * 5})
     [refused] = market.when(short, CALCULATOR)
