@@ -17,6 +17,7 @@ from schemas.market.auction_events import (
     AuctionCleared,
     AuctionEnded,
     AuctionFailed,
+    AuctionStarted,
     CalledLine,
     LineFlow,
     Rationing,
@@ -24,10 +25,19 @@ from schemas.market.auction_events import (
 from schemas.market.commands import ApproveContract, ProposeContract
 from schemas.market.contract_commands import AgreeRevision, AssignContract, ProposeChange
 from schemas.market.contract_events import ContractRevised, RevisionProposed
-from schemas.market.events import CapabilityRecorded, CommandRefused, ContractConcluded, ContractProposed, TradeMade
+from schemas.market.credit_events import PositionClosed
+from schemas.market.events import (
+    CapabilityRecorded,
+    CommandRefused,
+    ContractConcluded,
+    ContractProposed,
+    CreditRecorded,
+    SessionOpened,
+    TradeMade,
+)
 from schemas.market.phase_commands import PublishLineCapacity
 from schemas.market.reasons import MarketRefusal
-from schemas.market.rules import Line, NetworkRules, TradingRules
+from schemas.market.rules import CreditRules, Line, NetworkRules, TradingRules
 from schemas.values import DeliveryMode, Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.auction_oracle import Bid
@@ -345,3 +355,67 @@ def test_markets_of_one_zone_are_called_without_zones() -> None:
     assert (called.zones, called.lines) == ((), ())
     [result] = only(cleared(market, facts), AuctionCleared)
     assert (result.zones, result.flows, result.income_micro) == ((), (), 0)
+
+
+def test_who_is_left_by_a_default_loses_at_his_own_price() -> None:
+    """Ann bought at 20 ct what bob sold at 5 ct; at a close-out price of 1 ct he loses 4 ct a kWh, dan 19 ct."""
+    market = in_zones(("zy", 0, 4 * KWH), credit=CreditRules(0, 0, 10, CENT, 0))
+    for offer in BOUND:
+        submit(market, offer)
+    cleared(market, market.later(CALL_END))
+    market.given(CreditRecorded(MARKET, "ann", "EUR", 0))
+    closed = only(market.later(market.at) + market.later(market.at + 10 * MINUTE), PositionClosed)
+    assert [(c.other, c.price_nano_per_kwh, c.loss_micro) for c in closed] == [
+        ("bob", 5 * CENT, 4 * 40_000),
+        ("dan", 20 * CENT, 4 * 190_000),
+    ]
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(ZONES)), st.booleans(), st.integers(-3, 6), st.integers(1, 3), st.sampled_from((15, 60))
+    ),
+    min_size=4,
+    max_size=14,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps, steps, rooms, st.integers(0, 3))
+def test_no_line_carries_more_than_its_capacity_whatever_shares_it(
+    before: list[Any], after: list[Any], room: tuple[int, int, int, int], more: int
+) -> None:
+    """An hour and the quarter in the middle of it are called one after the other, capacity comes while one is frozen,
+    orders come to the one while the other waits, and the state is restored from its facts on the way."""
+    trading = TradingRules((60,), 0, 0, 0, 0, 0, 0)
+    market = in_zones(intervals=4, trading=trading)
+    market.given(SessionOpened(MARKET, "z", NOON, 1, 60, 1))
+    market.__class__ = Watched
+    for line, two in (("zy", room[:2]), ("yx", room[2:])):
+        publish(market, line, LOT * two[0], LOT * two[1])
+
+    def of(fact: Any, name: str) -> Any:
+        return getattr(fact, name, None)
+
+    def orders(wished: list[Any]) -> None:
+        for party, buys, price, lots, duration in wished:
+            start, wh = (NOON, 4 * LOT * lots) if duration == 60 else (NOON + QUARTER, LOT * lots)
+            wish = order(party, Side.BUY if buys else Side.SELL, 0, 4 * price, start=start)
+            submit(market, replace(wish, quantity_wh=wh, duration_min=duration))
+
+    def auction(at: int, start: int, duration: int) -> None:
+        facts = [
+            f for f in market.later(at) if (of(f, "delivery_start_at"), of(f, "interval_min")) == (start, duration)
+        ]
+        orders(after)
+        publish(market, "zy", LOT * (room[0] + more), LOT * (room[1] + more))
+        market.state = again(market)
+        if only(facts, AuctionStarted):
+            cleared(market, facts)
+
+    orders(before)
+    auction(CALL_END, NOON, 60)
+    auction(CALL_END + 15 * MINUTE, NOON + QUARTER, 15)
+    held = [held for slot in market.state.slots.values() for ways in slot.held_wh.values() for held in ways]
+    assert not any(held), "nothing is held when no auction is underway"
+    assert again(market) == market.state
