@@ -270,6 +270,10 @@ def test_a_change_of_price_leaves_the_operator_its_difference_and_an_assignment_
         30 * CENT,
         15 * CENT,
     )
+    committed, assumed = market.state.instruments[NOON, 15].committed_pico, RULES.assumed_price_nano_per_kwh
+    assert committed["eve"] == 4 * KWH * (assumed - 15 * CENT)
+    assert committed["ann"] == 4 * KWH * 30 * CENT + 4 * KWH * 20 * CENT
+    assert committed["bob"] == 2 * KWH * (assumed - 5 * CENT) + 2 * KWH * 5 * CENT
     far = ProposeChange(contract.contract, 3, contract.quantity_wh, -90 * CENT)
     refused = market.when(far, "ann")[-1]
     assert (refused.reason, refused.found) == (MarketRefusal.PRICE_OUT_OF_RANGE, -105 * CENT), "the seller's price too"
