@@ -47,7 +47,7 @@ ORDER BY first_start_at, contract
 
 _TRADE: Final = """
 SELECT trade, buy_order, sell_order, buyer, seller, aggressor, delivery_start_at, quantity_wh,
-       price_nano_per_kwh, partition, seq, tick
+       price_nano_per_kwh, seller_price_nano_per_kwh, partition, seq, tick
 FROM trades
 WHERE trade = %(trade)s
 """
@@ -302,9 +302,12 @@ async def _trade(ask: Ask, trade: str) -> ExplainNode:
         return missing("trade", f"Trade {trade} is not on the slates.")
     row = rows[0]
     orders = await ask(_ORDERS, {"orders": [row["buy_order"], row["sell_order"]]})
+    what = f"The {row['aggressor']} order came last and met the other at that one's price."
+    if row["seller_price_nano_per_kwh"] is not None:
+        what = "An auction gave each side its price."
     return ExplainNode(
         title=f"trade {trade}",
-        what=f"The {row['aggressor']} order came last and met the other at that one's price.",
+        what=what,
         figures={
             "traded_wh": row["quantity_wh"],
             "price_nano_per_kwh": row["price_nano_per_kwh"],

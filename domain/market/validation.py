@@ -2,10 +2,10 @@
 
 The market is known (an order that is named, too: without it there is no owner and no gate) → authorisation → the
 instrument exists, is open, its gate is not closed, it is not suspended → the participant is admitted, the connection
-is theirs, what sells is verified → quantity: zero, lot, maximum, the minimum is not above it → price: tick, range,
-collar → what it offers again was the party's → expiry: in the future, not after the gate → product → capability, stored
-energy → credit (domain rules §1.1 rule 12). Self-trade prevention and matching come after; they refuse nothing, they
-cancel with a reason.
+is theirs, what sells is verified → quantity: zero, lot, maximum, one unit where the rules say so, the minimum is not
+above it → price: tick, range, collar → what it offers again was the party's → expiry: in the future, not after the
+gate → product → capability, stored energy → credit (domain rules §1.1 rule 12). Self-trade prevention and matching come
+after; they refuse nothing, they cancel with a reason.
 """
 
 from collections.abc import Iterable
