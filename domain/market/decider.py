@@ -4,10 +4,9 @@ Orders come by here directly, everything else belongs to a stream (`domain/marke
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from domain.market import amending, deadlines, evolution, trading, validation
-from domain.market.contracts import hold
 from domain.market.credit import notice
 from domain.market.refusal import refused
 from domain.market.state import Market
@@ -17,12 +16,8 @@ from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
-    GateClosed,
     OrderAccepted,
-    OrderAmended,
     OrderCancelled,
-    OrderReduced,
-    OrdersCancelled,
     TradeMade,
 )
 
@@ -35,17 +30,8 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
     **{wish: facts for stream in STREAMS for wish, facts in stream.OUTCOMES.items()},
 }
 
-_BOOK: Final = frozenset(
-    [
-        OrderAccepted,
-        TradeMade,
-        OrderCancelled,
-        OrdersCancelled,
-        OrderReduced,
-        OrderAmended,
-        GateClosed,
-    ]
-)
+_SELDOM: Final = frozenset(get_args(evolution.Seldom))
+"""What else happens to orders and books than being accepted and traded."""
 
 
 def initial(key: str) -> Market:
@@ -82,18 +68,24 @@ def due(state: Market) -> int | None:
 
 
 def evolve(state: Market, fact: Recorded[Any]) -> Market:
-    """The market after a fact: orders and books in `evolution`, the rest in the fact's stream."""
-    body = fact.body
+    """The market after a fact: orders, books and what is concluded in `evolution`, the rest in the fact's stream."""
+    body, meta = fact.body, fact.meta
     kind = type(body)
-    state.partition, state.reached_seq = fact.partition, fact.meta.seq
+    state.partition, state.reached_seq = fact.partition, meta.seq
     over = True
-    if kind in _BOOK:
-        over = evolution.apply(state, body, fact.meta.tick.at)
+    if kind is OrderAccepted:
+        evolution.accepted(state, body)
+        over = False
+    elif kind is TradeMade:
+        over = evolution.traded(state, body)
+    elif kind is ContractConcluded:
+        evolution.hold(state, body, meta.tick.at)
+        if body.trade is not None:  # its trade has changed everything else
+            return state
+        APPLIES[kind](state, body)
+    elif kind in _SELDOM:
+        evolution.apply(state, body, meta.tick.at)
     else:
-        if kind is ContractConcluded:
-            hold(state, body, fact.meta.tick.at)
-            if body.trade is not None:  # its trade has changed everything else
-                return state
         APPLIES[kind](state, body)
     if state.standing.calls:
         notice(state)

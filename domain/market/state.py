@@ -50,8 +50,9 @@ class Instrument:
     An order's quantity is split evenly over them. `paths` are the ways between the zones (none: there is one
     zone), `last_price_nano_per_kwh` is the reference of the bands, `written_at` when a slice of the closed book was
     written out last. `committed_pico` is what purchases and sales count per party in the credit rule until they are
-    settled, `ended` whose the orders were of which nothing is open any more, `contracts` what is forgotten together
-    with it (of a contract over several intervals: with the first), `auction` what its book is called to.
+    settled, `ended` whose the orders were of which nothing is open any more. Forgotten together with it are
+    `contracts`, negotiated from this delivery on, and `concluded`, whose last delivery it is. `auction` is what its
+    book is called to.
     """
 
     delivery_start_at: int
@@ -71,6 +72,7 @@ class Instrument:
     committed_pico: dict[str, int] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
+    concluded: list[str] = field(default_factory=list)
     auction: Auction | None = None
 
     @property
