@@ -13,7 +13,8 @@ Key = tuple[int, int]
 Version = ContractConcluded | ContractRevised
 """A contract whole: as it was concluded, or as it was revised."""
 
-_REPEATED: Final = tuple(f.name for f in fields(ContractConcluded) if f.name not in ("contract", "trade"))
+_CONCLUDED: Final[Any] = ContractConcluded  # which is no dataclass to who compiles it
+_REPEATED: Final = tuple(f.name for f in fields(_CONCLUDED) if f.name not in ("contract", "trade"))
 
 
 @dataclass(slots=True)

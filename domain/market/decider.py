@@ -63,15 +63,15 @@ def advance(state: Market, now: Moment, limit: int) -> Iterable[Any]:
 
 
 def due(state: Market) -> int | None:
-    """When `advance` has something to say next."""
-    return deadlines.due(state)
+    """When `advance` has something to say next; 0 while something waits to be written out in slices."""
+    return state.timers[0][0] if state.timers else None
 
 
 def evolve(state: Market, fact: Recorded[Any]) -> Market:
     """The market after a fact: orders, books and what is concluded in `evolution`, the rest in the fact's stream."""
-    body, meta = fact.body, fact.meta
+    body = fact.body
     kind = type(body)
-    state.partition, state.reached_seq = fact.partition, meta.seq
+    state.partition, state.reached_seq = fact.partition, fact.meta.seq
     over = True
     if kind is OrderAccepted:
         evolution.accepted(state, body)
@@ -79,12 +79,14 @@ def evolve(state: Market, fact: Recorded[Any]) -> Market:
     elif kind is TradeMade:
         over = evolution.traded(state, body)
     elif kind is ContractConcluded:
-        evolution.hold(state, body, meta.tick.at)
+        evolution.hold(state, body, fact.meta.tick.at)
         if body.trade is not None:  # its trade has changed everything else
             return state
         APPLIES[kind](state, body)
+    elif kind is CommandRefused:  # nothing else is changed by it
+        return state
     elif kind in _SELDOM:
-        evolution.apply(state, body, meta.tick.at)
+        over = evolution.apply(state, body, fact.meta.tick.at)
     else:
         APPLIES[kind](state, body)
     if state.standing.calls:

@@ -71,11 +71,11 @@ def accepted(state: Market, fact: OrderAccepted) -> None:
 
 def traded(state: Market, fact: TradeMade) -> bool:
     """Both orders are filled as far as they met; says whether a timer may be over."""
-    instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
-    price, quantity_wh = fact.price_nano_per_kwh, fact.quantity_wh
-    bought = quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
-    sold = quantity_wh * sold_pico_per_wh(price, instrument.rules.assumed_price_nano_per_kwh)
     buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
+    instrument = state.instruments[buyer.instrument]
+    price, quantity_wh, rules = fact.price_nano_per_kwh, fact.quantity_wh, instrument.rules
+    bought = quantity_wh * bought_pico_per_wh(price, rules.credit)
+    sold = quantity_wh * sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
     _filled(state, instrument, buyer, quantity_wh, bought, fact.buy_rest_wh)
     _filled(state, instrument, seller, quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
@@ -86,28 +86,28 @@ def traded(state: Market, fact: TradeMade) -> bool:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
     if instrument.book.whole:
         _made_way(state, instrument)
-    if buyer.expires_at is not None or seller.expires_at is not None:
-        return True
-    return bool(state.timers) and state.timers[0][0] == AT_ONCE  # a book that is looked through may be done
+    return buyer.expires_at is not None or seller.expires_at is not None or _waits(state)
 
 
 def hold(state: Market, fact: ContractConcluded, concluded_at: int) -> None:
     """Keeps a contract as long as one of its deliveries is not settled."""
-    duration_min, intervals = fact.duration_min or fact.interval_min, len(fact.quantity_wh)
-    last_at = fact.first_start_at
-    if intervals != 1:
-        last_at += (intervals * fact.interval_min - 1) // duration_min * duration_min * MINUTE_US
+    last_at, duration_min = fact.first_start_at, fact.duration_min or fact.interval_min
+    if len(fact.quantity_wh) != 1:
+        behind_min = len(fact.quantity_wh) * fact.interval_min
+        last_at += (behind_min - 1) // duration_min * duration_min * MINUTE_US
     instrument = state.instruments.get((last_at, duration_min))
     if instrument is not None:
         state.agreements.contracts[fact.contract] = Held(fact, concluded_at)
         instrument.concluded.append(fact.contract)
 
 
-def apply(state: Market, fact: Seldom, at: int) -> None:
-    """Changes the state by one fact of the time `at`, the frequent ones first."""
+def apply(state: Market, fact: Seldom, at: int) -> bool:
+    """Changes the state by one fact of the time `at`; says whether a timer may be over."""
     if isinstance(fact, OrderCancelled):
+        order = state.orders[fact.order]
         _cancelled(state, (fact.order,))
-    elif isinstance(fact, OrdersCancelled):
+        return order.expires_at is not None or _waits(state)
+    if isinstance(fact, OrdersCancelled):
         instrument = state.instruments[state.orders[fact.orders[0]].instrument]
         _cancelled(state, fact.orders)
         if instrument.closed:
@@ -124,6 +124,12 @@ def apply(state: Market, fact: Seldom, at: int) -> None:
         _closed(state, state.instruments[fact.delivery_start_at, fact.interval_min])
     else:
         assert_never(fact)
+    return True
+
+
+def _waits(state: Market) -> bool:
+    """Whether something waits to be written out, or a book to be looked through: any order may be what it is about."""
+    return bool(state.timers) and state.timers[0][0] == AT_ONCE
 
 
 def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone: str, quantity_wh: int) -> None:
@@ -176,7 +182,8 @@ def _cancelled(state: Market, orders: Sequence[str]) -> None:
         instrument.book.reduce(order, 0)
         del state.orders[order_id]
         instrument.ended[order_id] = order.party
-        _made_way(state, instrument)
+        if instrument.book.whole:
+            _made_way(state, instrument)
 
 
 def _lessen(state: Market, order: Order, energy_wh: int) -> None:

@@ -227,9 +227,8 @@ class Market:
     def ended(self, order: str) -> tuple[str, Instrument] | None:
         """Whose an order was of which nothing is open any more, and of which instrument; none when none is known."""
         for instrument in self.instruments.values():
-            party = instrument.ended.get(order)
-            if party is not None:
-                return party, instrument
+            if order in instrument.ended:
+                return instrument.ended[order], instrument
         return None
 
     def remind(self, at: int, kind: int, number: int, subject: str) -> None:
