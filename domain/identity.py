@@ -45,21 +45,21 @@ def birthplace_of(*parts: str | int) -> blake2b:
 
 def birthplace(family: str, command: Command[Any]) -> blake2b:
     """What every id born from a command has in common, hashed once; `born` takes it from there."""
-    place = _COPY(_UNBORN)
     key, meta = command.key, command.meta
     actor, command_id = meta.actor, meta.command_id
     until = str(meta.valid_until) if meta.valid_until else "0"
+    text: str | None
     try:
         text = (
             f"{_LENGTHS[len(family)]}{family}{_LENGTHS[len(key)]}{key}{_LENGTHS[len(actor)]}{actor}"
             f"{_LENGTHS[len(command_id)]}{command_id}{_LENGTHS[len(until)]}{until}"
         )
-    except IndexError:  # one of them is not short
-        text = "…"
-    if text.isascii():
-        _UPDATE(place, text.encode())
-        return place
-    place.update(b"".join([_part(part) for part in (family, key, actor, command_id, until)]))
+    except IndexError:
+        text = None  # one of them is not short
+    if text is None or not text.isascii():
+        return birthplace_of(family, key, actor, command_id, until)
+    place = _COPY(_UNBORN)
+    _UPDATE(place, text.encode())
     return place
 
 
