@@ -57,12 +57,11 @@ FACTS: Final = (
     ParticipantAdmitted,
     CreditRecorded,
     DeliverySettled,
-    CommandRefused,
 )
 TIMED: Final[Mapping[int, Timed]] = {}
 
 Wish = AdoptRuleSet | OpenSession | AdmitParticipant | RecordCredit | SettleDelivery
-Fact = RuleSetAdopted | SessionOpened | ParticipantAdmitted | CreditRecorded | DeliverySettled | CommandRefused
+Fact = RuleSetAdopted | SessionOpened | ParticipantAdmitted | CreditRecorded | DeliverySettled
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
@@ -256,8 +255,6 @@ def _refuse_from_policy(
 def apply(state: Market, fact: Fact) -> None:
     """The market after a fact."""
     match fact:
-        case CommandRefused():
-            pass
         case DeliverySettled():
             _settled(state, fact)
         case RuleSetAdopted():

@@ -11,6 +11,11 @@ from schemas.market.events import GateClosed, OrderCancelled, OrdersCancelled, P
 from schemas.market.reasons import CancelReason
 from schemas.values import Side
 
+# An enum finds its members by name, every time.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_EXPIRED: Final = CancelReason.EXPIRED
+
 MAX_SLICE: Final = 100
 """Orders in one `OrdersCancelled`."""
 
@@ -20,7 +25,7 @@ MAX_SLICES: Final = 10
 
 def cancelled(state: Market, order: Order, reason: CancelReason) -> OrderCancelled:
     """The fact that takes all that is left of a resting order out of the book."""
-    side = Side.BUY if order.buys else Side.SELL
+    side = _BUY if order.buys else _SELL
     return OrderCancelled(state.market, order.order, order.party, order.instrument[0], side, order.rest_wh, reason)
 
 
@@ -41,7 +46,7 @@ def _expire(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrderCancelle
     if order.order not in ahead.gone:
         ahead.room -= 1
         ahead.gone.add(order.order)
-        yield cancelled(state, order, CancelReason.EXPIRED)
+        yield cancelled(state, order, _EXPIRED)
 
 
 def _close(state: Market, timer: Timer, ahead: Ahead) -> Iterator[GateClosed | OrdersCancelled]:

@@ -189,7 +189,7 @@ def _nothing_bought_back(soil: Soil) -> None:
         soil.reached += 1
         return said
 
-    soil.instead(evolution._traded, wrong)
+    soil.instead(evolution.traded, wrong)
 
 
 def _one_way_flow(soil: Soil) -> None:
