@@ -14,7 +14,7 @@ from domain.market.book import Order
 from domain.market.clearing import Clearing, Level, Offer
 from domain.market.clearing_check import ClearingCheck, Flaw
 from domain.market.evolution import name_of, uncross
-from domain.market.gates import closing_key, gate_key
+from domain.market.gates import gate_key
 from domain.market.refusal import Refusal, refused
 from domain.market.state import Instrument, Key, Market
 from domain.market.timers import (
@@ -192,9 +192,8 @@ def apply(state: Market, fact: Fact) -> None:
 def _call(state: Market, instrument: Instrument, fact: AuctionCalled) -> None:
     instrument.phase = Phase.AUCTION
     instrument.auction = Auction(fact, [order.order for order in _frozen(instrument)])
-    start, duration_min = instrument.key
     state.remind(AT_ONCE, AUCTION_LISTING, instrument.gate_at, name_of(instrument))
-    state.remind(fact.deadline_at, AUCTION_DEADLINE, start, str(duration_min))
+    state.remind(fact.deadline_at, AUCTION_DEADLINE, instrument.delivery_start_at, name_of(instrument))
 
 
 def _taken(state: Market, auction: Auction, fact: AuctionPartChecked) -> None:
@@ -226,7 +225,7 @@ def _frozen(instrument: Instrument) -> list[Any]:
 
 def _list(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
     """The frozen book in slices; where nobody can trade with anybody, that is the result at once."""
-    instrument = state.instruments[closing_key(timer)]
+    instrument = state.instruments[gate_key(timer)]
     auction = instrument.auction
     assert auction is not None, "a listing without an auction is over"
     ahead.stop = True
@@ -265,7 +264,7 @@ def _crosses(state: Market, auction: Auction) -> bool:
 def _trade(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
     """Trades of the result, each with its contract: buyers and sellers in the order of acceptance, nobody with himself
     while there is somebody else."""
-    instrument = state.instruments[closing_key(timer)]
+    instrument = state.instruments[gate_key(timer)]
     auction = instrument.auction
     assert auction is not None, "trades without an auction are over"
     assert auction.cleared is not None, "trades without a result are over"
@@ -360,12 +359,12 @@ def _is_called(state: Market, timer: Timer) -> bool:
 
 
 def _is_listed(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, closing_key(timer))
+    auction = _auction(state, gate_key(timer))
     return auction is None or auction.started or auction.cleared is not None
 
 
 def _is_traded(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, closing_key(timer))
+    auction = _auction(state, gate_key(timer))
     return auction is None or auction.cleared is None
 
 

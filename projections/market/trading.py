@@ -99,8 +99,8 @@ ORDERS = View(
         OrderAmended: _amended,
     },
 )
-"""`rest_wh` is what is open, or what was left when the order was cancelled; `expires_at` is 0 where nothing but the gate
-ends the order."""
+"""`rest_wh` is what is open, or what was left when the order was cancelled; `expires_at` is 0 where the gate alone ends
+the order."""
 
 _TRADES_COLUMNS = {
     "market": "text",
