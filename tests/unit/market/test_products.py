@@ -14,9 +14,11 @@ from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
     OrderAccepted,
+    OrderCancelled,
     OrdersCancelled,
     OrderTerms,
     ParticipantAdmitted,
+    Restriction,
     SessionOpened,
     TradeMade,
 )
@@ -41,6 +43,7 @@ from schemas.market.product_events import (
 )
 from schemas.market.quality import QualityRules
 from schemas.market.reasons import CancelReason, MarketRefusal
+from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.offered import NAMES_IT, ROOF, SOLAR, registered, roofed, terms, tradable
 from tests.unit.market.test_capability import HOURS
@@ -477,3 +480,19 @@ def test_the_product_of_a_listing_is_checked_like_an_orders(
         assert type(fact) is ListingOpened
         market.when(RetireProduct("roof"), "bob")
         assert market.when(LISTED, "bob")[0].reason is R.PRODUCT_ENDED
+
+
+def test_what_a_product_takes_along_is_not_met_in_the_same_call() -> None:
+    """Ann's own ask went, so that she could meet bob and cyd; bob's order leaves with its product at the same time."""
+    market = tradable("ann", "cyd")
+    (own,) = submit(market, sell("ann", 0.1, 9))
+    offer(market, 1.5, 10)
+    submit(market, sell("cyd", 1, 11))
+    assert only(submit(market, buy("ann", 2.5, 12, restriction=Restriction.AON)), TradeMade) == []
+    market.given(
+        OrderCancelled(MARKET, own.order, "ann", NOON, Side.SELL, 100, CancelReason.OWNER),
+        ProductRetired(MARKET, "roof", "bob"),
+    )
+    facts = market.later(market.at)
+    assert [f.reason for f in only(facts, OrdersCancelled)] == [CancelReason.PRODUCT_ENDED]
+    assert only(facts, TradeMade) == []
