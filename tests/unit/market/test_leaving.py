@@ -18,7 +18,7 @@ from schemas.market.commands import (
     RecordCredit,
 )
 from schemas.market.credit_events import DefaultSettled, ParticipantDefaulted, PositionClosed
-from schemas.market.events import CapabilityRecorded, OrderAccepted, OrdersCancelled, Phase, TradeMade
+from schemas.market.events import CapabilityRecorded, ContractLapsed, OrderAccepted, OrdersCancelled, Phase, TradeMade
 from schemas.market.mandate_commands import GrantMandate, PauseMandate, RecordForecast, ResumeMandate, RevokeMandate
 from schemas.market.mandate_events import MandateTerms
 from schemas.market.phase_commands import SuspendTrading
@@ -158,7 +158,9 @@ def test_positions_of_a_default_are_closed_behind_the_auction_that_may_add_to_th
     market, names, _ = frozen()
     contract = market.when(proposal(quantity_wh=(KWH,)), "bob")[0].contract
     market.when(ApproveContract(contract), "ann")
+    market.when(proposal(quantity_wh=(KWH,)), "bob")
     default("bob")(market, names)
+    assert only(market.facts, ContractLapsed)
     market.later(CALL_END + 9 * MINUTE)
     assert only(market.facts, PositionClosed) == []
     market.later(CALL_END + 10 * MINUTE)

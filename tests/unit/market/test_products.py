@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.market.trading import accept
 from projections.market.products import PRODUCT_VERSIONS, PRODUCTS
 from schemas.equipment import ElectricalRating, EnergyCarrier, Phases
 from schemas.market.commands import AmendOrder
@@ -14,16 +15,15 @@ from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
     OrderAccepted,
-    OrderCancelled,
     OrdersCancelled,
     OrderTerms,
     ParticipantAdmitted,
-    Restriction,
     SessionOpened,
     TradeMade,
 )
 from schemas.market.listing_commands import OpenListing
 from schemas.market.listing_events import ListingFormat, ListingOpened, ListingTerms
+from schemas.market.phase_events import TradingResumed, TradingSuspended
 from schemas.market.product_commands import (
     AmendProduct,
     RegisterProduct,
@@ -43,7 +43,6 @@ from schemas.market.product_events import (
 )
 from schemas.market.quality import QualityRules
 from schemas.market.reasons import CancelReason, MarketRefusal
-from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.offered import NAMES_IT, ROOF, SOLAR, registered, roofed, terms, tradable
 from tests.unit.market.test_capability import HOURS
@@ -483,16 +482,16 @@ def test_the_product_of_a_listing_is_checked_like_an_orders(
 
 
 def test_what_a_product_takes_along_is_not_met_in_the_same_call() -> None:
-    """Ann's own ask went, so that she could meet bob and cyd; bob's order leaves with its product at the same time."""
+    """A book goes on in which ann could meet bob and cyd; bob's order leaves with its product at the same time."""
     market = tradable("ann", "cyd")
-    (own,) = submit(market, sell("ann", 0.1, 9))
-    offer(market, 1.5, 10)
-    submit(market, sell("cyd", 1, 11))
-    assert only(submit(market, buy("ann", 2.5, 12, restriction=Restriction.AON)), TradeMade) == []
-    market.given(
-        OrderCancelled(MARKET, own.order, "ann", NOON, Side.SELL, 100, CancelReason.OWNER),
-        ProductRetired(MARKET, "roof", "bob"),
-    )
+    market.given(TradingSuspended(MARKET, NOON, 15))
+    for sequence, wish in enumerate(
+        (sell("bob", 1, 10, terms=NAMES_IT), sell("cyd", 1, 11), buy("ann", 1, 12)), market.state.sequence + 1
+    ):
+        zone = market.state.connections[wish.connection].zone
+        instrument = market.state.instruments[NOON, 15]
+        market.given(accept(market.state, instrument, wish, f"o{sequence}", sequence, zone))
+    market.given(ProductRetired(MARKET, "roof", "bob"), TradingResumed(MARKET, NOON, 15))
     facts = market.later(market.at)
     assert [f.reason for f in only(facts, OrdersCancelled)] == [CancelReason.PRODUCT_ENDED]
-    assert only(facts, TradeMade) == []
+    assert [(t.seller, t.quantity_wh) for t in only(facts, TradeMade)] == [("cyd", 1_000)]
