@@ -59,7 +59,7 @@ class Calculator:
         are passed over."""
         for fact in facts:
             wired = self._by_fact.get((fact.family, type(fact.body)))
-            if wired is not None:
+            if wired is not None and wired.calculation.concerns(fact):
                 self._waiting.append((wired, fact, (traces or {}).get(fact.meta.seq, ())))
 
     def listens_to(self, family: str, kind: type | None = None) -> bool:

@@ -16,7 +16,7 @@ from domain.market.clearing import Offer
 from domain.market.clearing_check import Flaw
 from domain.market.evolution import look_again, name_of
 from domain.market.exposure import PICO_PER_MICRO
-from domain.market.gates import cancelled_together, closing_key, gate_key
+from domain.market.gates import cancelled_together, gate_key
 from domain.market.leaving import thaw
 from domain.market.network import hold, zones_of
 from domain.market.refusal import Refusal, refused
@@ -230,9 +230,8 @@ def _call(state: Market, instrument: Instrument, fact: AuctionCalled) -> None:
     instrument.auction = Auction(fact, [order.order for order in _frozen(instrument)])
     for line in fact.lines:
         _hold(instrument, line.line, line.forward_wh, line.backward_wh)
-    start, duration_min = instrument.key
     state.remind(AT_ONCE, AUCTION_LISTING, instrument.gate_at, name_of(instrument))
-    state.remind(fact.deadline_at, AUCTION_DEADLINE, start, str(duration_min))
+    state.remind(fact.deadline_at, AUCTION_DEADLINE, instrument.delivery_start_at, name_of(instrument))
 
 
 def _taken(state: Market, auction: Auction, fact: AuctionPartChecked) -> None:
@@ -265,7 +264,7 @@ def _frozen(instrument: Instrument) -> list[Any]:
 
 def _list(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
     """The frozen book in slices; where nobody can trade with anybody, that is the result at once."""
-    instrument = state.instruments[closing_key(timer)]
+    instrument = state.instruments[gate_key(timer)]
     auction = instrument.auction
     assert auction is not None, "a listing without an auction is over"
     ahead.stop = True
@@ -305,7 +304,7 @@ def _crosses(state: Market, auction: Auction) -> bool:
 
 def _trade(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
     """Trades of the result, each with its contract; what McAfee's auction leaves goes; then the end."""
-    instrument = state.instruments[closing_key(timer)]
+    instrument = state.instruments[gate_key(timer)]
     auction = instrument.auction
     assert auction is not None, "trades without an auction are over"
     result = auction.cleared
@@ -364,12 +363,12 @@ def _is_called(state: Market, timer: Timer) -> bool:
 
 
 def _is_listed(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, closing_key(timer))
+    auction = _auction(state, gate_key(timer))
     return auction is None or auction.started or auction.cleared is not None
 
 
 def _is_traded(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, closing_key(timer))
+    auction = _auction(state, gate_key(timer))
     return auction is None or auction.cleared is None
 
 
