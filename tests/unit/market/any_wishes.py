@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from domain.market.auctions import CALCULATOR
@@ -150,7 +150,9 @@ class Wisher:
             return other if name == "buyer" else f"{other}-cp"
         if name in NAMED:
             return draw.choice(self.known.get(name, ["none"])[-draw.choice((1, 2, 6)) :])
-        raise AssertionError(f"{wanted.__name__}.{name} is not drawn")
+        default = next(f.default for f in fields(wanted) if f.name == name)
+        assert default is not MISSING, f"{wanted.__name__}.{name} is not drawn"
+        return default
 
     def listing_terms(self) -> ListingTerms:
         form, lots = self.draw.choice(tuple(ListingFormat)), self.draw.choice((1, 2))

@@ -4,15 +4,18 @@ import random
 from collections import Counter
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from schemas.market.commands import RecordCredit
 from schemas.market.credit_commands import ReinstateParticipant
 from schemas.market.credit_events import DefaultSettled, MarginCalled, ParticipantDefaulted, PositionClosed
 from schemas.market.events import Phase
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario
-from tests.unit.market.any_wishes import END, FIRST, PARTIES, Wisher, held_rules, wait
+from tests.unit.market.any_wishes import END, FIRST, PARTIES, STARTS, Wisher, held_rules, wait
 from tests.unit.market.naive_credit import Ledger
-from tests.unit.market.world import MARKET, OPERATOR, POLICY
+from tests.unit.market.world import MARKET, OPERATOR, POLICY, buy, sell
 
 MICRO = 10**6
 
@@ -27,6 +30,14 @@ class LedgerDay:
         self.rules = held_rules(zoned)
         self.heard = 0
         self.seen: Counter[str] = Counter()
+        self.weights: dict[str, dict[str, int]] = {}
+
+    def deal(self) -> None:
+        """Two of them trade, mostly."""
+        draw, (one, other) = self.draw, self.draw.sample(PARTIES, 2)
+        start, cents = draw.choice(STARTS), draw.choice((-2, 4, 9))
+        for wish in (sell(one, 1, cents, start=start), buy(other, 1, cents, start=start)):
+            self.market.when(wish, wish.party)
 
     def check(self) -> None:
         """A ledger of all facts; what is special about the new ones is looked at as they come."""
@@ -55,6 +66,10 @@ class LedgerDay:
                 continue
             layers = {layer: sum(shares.values()) for layer, shares in found.shares.items()}
             assert sum(layers.values()) == sum(found.losses) == found.settled.loss_micro, "money in is money out"
+            shares, weights = found.shares.get("others", Counter()), self.weights[party]
+            for other, share in shares.items():
+                exact = shares.total() * weights[other]
+                assert abs(share * sum(weights.values()) - exact) < sum(weights.values()), "in proportion"
             assert not [name for name, claims in ledger.reserved.items() if any(c.party == party for c in claims)]
 
     def new(self, ledger: Ledger, fact: Any, at: int) -> None:
@@ -89,7 +104,7 @@ class LedgerDay:
         rest = loss - min(loss, free)
         fund = rest if not others else min(rest, credit.default_fund_micro)
         assert (fact.loss_micro, fact.collateral_micro, fact.fund_micro) == (loss, loss - rest, fund)
-        self.shares = others if rest - fund else {}
+        self.weights[fact.party] = others
         self.seen["shared"] += bool(rest - fund)
         self.seen["fund"] += bool(fund)
 
@@ -103,13 +118,27 @@ def ledger_day(seed: int, zoned: bool, steps: int = 140) -> LedgerDay:
         if chance < 0.15:
             day.market.later(day.market.at + wait(day.draw) * MINUTE)
         elif chance < 0.22:
-            limit = day.draw.choice((0, 100_000, 400_000, 10**7))
+            limit = day.draw.choice((0, 50_000, 400_000, 10**7))
             day.market.when(RecordCredit(OPERATOR, day.draw.choice(PARTIES), "EUR", limit), POLICY)
         elif chance < 0.25:
             day.market.when(ReinstateParticipant(day.draw.choice(PARTIES)), OPERATOR)
+        elif chance < 0.37:
+            day.deal()
         else:
             day.market.when(*day.wisher.one())
         day.check()
     day.market.later(END)
     day.check()
     return day
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32), st.booleans())
+def test_a_ledger_of_all_facts_agrees_with_the_market(seed: int, zoned: bool) -> None:
+    ledger_day(seed, zoned)
+
+
+def test_enough_is_lost_on_such_days() -> None:
+    """Positions are closed, and all three layers bear something."""
+    seen = sum((ledger_day(seed, False).seen for seed in range(12)), Counter())
+    assert seen.keys() >= {"MarginCalled", "ParticipantDefaulted", "PositionClosed", "DefaultSettled", "fund", "shared"}
