@@ -21,7 +21,16 @@ from tests.unit.written import rebuilt
 STARTS = [NOON + n * QUARTER for n in range(8)]
 BOOKS = [(start, 15) for start in STARTS] + [(STARTS[0], 30), (STARTS[2], 30), (STARTS[0], 60), (STARTS[4], 60)]
 FIRST = NOON - 60 * MINUTE
-MOVES = [("trade", 14), ("cancel", 3), ("amend", 3), ("allot", 2), ("lower", 2), ("wait", 2), ("settle", 1)]
+MOVES = [
+    ("trade", 14),
+    ("charge", 4),
+    ("cancel", 3),
+    ("amend", 3),
+    ("allot", 2),
+    ("lower", 2),
+    ("wait", 2),
+    ("settle", 1),
+]
 
 
 class CapabilityDay:
@@ -38,6 +47,7 @@ class CapabilityDay:
         self.naive.facts = self.market.facts
         self.mine: list[OrderAccepted] = []
         self.verdicts: list[str] = []
+        self.allot()
 
     def verdict(self, fact: Any, expected: tuple[str, int, int] | None) -> None:
         found = (fact.reason.value, fact.limit, fact.found) if type(fact) is CommandRefused else None
@@ -56,6 +66,12 @@ class CapabilityDay:
         self.verdict(fact, expected)
         if type(fact) is OrderAccepted and party == "bob":
             self.mine.append(fact)
+
+    def charge(self) -> None:
+        """Bob buys of ann, what a storage may take in."""
+        start, kwh = self.draw.choice(STARTS[:4]), self.draw.choice((0.2, 0.5, 0.7))
+        for party, side, cents in (("ann", Side.SELL, 8), ("bob", Side.BUY, 12)):
+            self.verdict(submit(self.market, order(party, side, kwh, cents, start=start))[0], None)
 
     def one(self) -> OrderAccepted | None:
         open_ = [fact for fact in self.mine if fact.order in self.market.state.orders]
@@ -84,10 +100,12 @@ class CapabilityDay:
         first, last = sorted(draw.sample(range(9), 2))
         window = draw.choice(((None, None), (None, None), (STARTS[0] + first * QUARTER, STARTS[0] + last * QUARTER)))
         watts, stored = draw.choice((0, 2_000, 4_000, 6_000, 7_001)), None
-        if draw.random() < 0.6:
-            at, inside = max(self.market.at, draw.choice((0, STARTS[2]))), draw.choice((300, 1_000, 3_000))
+        if draw.random() < 0.7:
+            at, inside = max(self.market.at, draw.choice((0, STARTS[2]))), draw.choice((300, 600, 1_000))
             efficiency = draw.choice(((1_000_000, 1_000_000), (900_000, 950_000)))
-            stored = StoredEnergy(at, inside, 2_000, *efficiency, draw.choice((0, 2_000)), draw.choice((0, 1_000)))
+            stored = StoredEnergy(
+                at, inside, 2_000, *efficiency, draw.choice((0, 2_000, 4_000)), draw.choice((0, 0, 1_000))
+            )
         return Told(watts, *window, stored)
 
     def allot(self) -> None:
