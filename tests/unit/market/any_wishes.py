@@ -9,6 +9,7 @@ from domain.market.auctions import CALCULATOR
 from domain.market.calc_call import CALCULATION
 from domain.market.decider import OUTCOMES, decide
 from domain.market.surveillance import ACTOR
+from projections.market.auctions import AUCTION_BOOKS
 from schemas.envelope import Command, CommandMeta, FactMeta, Moment, Recorded
 from schemas.equipment import EnergyCarrier, Equipment, StoredEnergy
 from schemas.market.auction_commands import ProposeClearing
@@ -31,6 +32,7 @@ from schemas.market.package_commands import SubmitBlock
 from schemas.market.package_events import BasketOrder
 from schemas.market.product_events import ProductMember, ProductTerms
 from schemas.market.rules import ContractRules, CreditRules, Line, NegotiationRules, NetworkRules, TradingRules
+from schemas.market.session_commands import ProposeCallBlocks, ProposeSessionBook
 from schemas.market.surveillance_commands import ReportSuspicion
 from schemas.market.surveillance_events import SurveillanceRules, SuspicionKind
 from schemas.values import ResourceType, Side
@@ -132,8 +134,8 @@ class Wisher:
         if not started:
             return self._drawn(self.draw.choice(ORDERS))
         listed = [f for f in self.market.facts if isinstance(f, AuctionBookListed) and f.auction == started[-1].auction]
-        names = ("orders", "sides", "limit_prices_nano_per_kwh", "rests_wh")
-        rows = [{name: getattr(f, name) for name in names} for f in listed]
+        told = (Recorded("market", 0, MARKET, META, f) for f in listed)
+        rows = [row for fact in told for row in AUCTION_BOOKS.on[AuctionBookListed](fact)]
         return next(iter(CALCULATION.compute(Recorded("market", 0, MARKET, META, started[-1]), {"book": rows})))
 
     def _field(self, wanted: type, name: str, party: str) -> Any:
@@ -253,6 +255,7 @@ COMMON: dict[str, Draw] = {
     "partition": lambda w, _: 0,
     "seq": lambda w, _: w.draw.randrange(len(w.market.facts) + 1),
     "off_taker": lambda w, party: PARTIES[(PARTIES.index(party) + 1) % 4],
+    "profile_wh": lambda w, _: (500, 500),
     "parties": lambda w, party: (party,),
     "orders": lambda w, _: (w.draw.choice(w.known.get("order", ["none"])),),
 }
@@ -293,7 +296,9 @@ NAMED = (
 )
 ORDERS = [wish for wish in OUTCOMES if wish.__name__ == "SubmitOrder"]
 OFTEN = (PlaceBid, OfferEnergy, CombineOffers, AcceptOffers, CounterOffers, ReviseOffer, SubmitBlock, ApproveContract)
-WISHED = [*OUTCOMES, *ORDERS * 14, *OFTEN * 3]
+CALCULATED = (ProposeCallBlocks, ProposeSessionBook)
+"""What is calculated for sessions of blocks, of which there are none here."""
+WISHED = [*(wish for wish in OUTCOMES if wish not in CALCULATED), *ORDERS * 14, *OFTEN * 3]
 
 
 def wait(draw: random.Random) -> int:
