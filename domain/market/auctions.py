@@ -86,10 +86,13 @@ Fact = (
 )
 
 
-def called(state: Market, instrument: Instrument, rules: CallRules, now_at: int) -> AuctionCalled:
-    """The fact that freezes a book, and what may cross the lines. Its result must come before the gate."""
+def called(state: Market, instrument: Instrument, rules: CallRules, ahead: Ahead) -> AuctionCalled:
+    """The fact that freezes a book, and what may cross the lines; what expires in the same call is not in it.
+
+    Its result must come before the gate.
+    """
     start, duration_min = instrument.key
-    orders, intervals = _frozen(instrument), len(instrument.slots)
+    orders = [order for order in _frozen(instrument) if order.order not in ahead.gone]
     network, zones = instrument.rules.network, ()
     if network is not None:
         # A connection may have come from a zone that the rules do not know any more: it trades at home.
@@ -97,15 +100,15 @@ def called(state: Market, instrument: Instrument, rules: CallRules, now_at: int)
     lines = network.lines if network is not None else ()
     return AuctionCalled(
         state.market,
-        derived_id(state.market, "auction", start, duration_min, now_at),
+        derived_id(state.market, "auction", start, duration_min, ahead.at),
         start,
         duration_min,
         len(orders),
         instrument.rules.tick_nano_per_kwh,
-        unit_of(instrument) or instrument.rules.lot_wh * intervals,
+        unit_of(instrument) or instrument.rules.lot_wh * len(instrument.slots),
         rules.k_ppm,
         rules.rationing,
-        min(now_at + rules.deadline_min * MINUTE_US, instrument.gate_at - 1),
+        min(ahead.at + rules.deadline_min * MINUTE_US, instrument.gate_at - 1),
         zones,
         tuple(_called_line(instrument, line) for line in lines),
         rules.mechanism,
@@ -347,7 +350,7 @@ def _end_call(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
     if rules is None:
         yield TradingResumed(state.market, *gate_key(timer))
     else:
-        yield called(state, instrument, rules, ahead.at)
+        yield called(state, instrument, rules, ahead)
 
 
 def _auction(state: Market, key: Key) -> Auction | None:
