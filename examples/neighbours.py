@@ -28,10 +28,11 @@ CAPACITY_W, NARROW_W = 6_000, 2_000
 _INTERVAL_MIN: Final = 15
 _QUARTER_US: Final = _INTERVAL_MIN * MINUTE_US
 _HOUR_US: Final = 4 * _QUARTER_US
+_LISTED: Final = range(4 * 10, 4 * 17)
 _TRADED: Final = range(4 * 10, 4 * 15)
 _NARROW: Final = range(4 * 11, 4 * 14)
 _BLOCK: Final = range(4 * 15, 4 * 17)
-"""Quarter-hours of the day: what the book trades, when the line carries little, what is enquired."""
+"""Quarter-hours of the day: what is listed, what is bid for, when the line carries little, what is enquired."""
 
 _BLOCK_W: Final = 1_600
 _BUYERS: Final = 3
@@ -61,7 +62,6 @@ class Neighbours:
 
     def __init__(self, wish: Wishes, sharing: Place, trading: Place, home_seller: str) -> None:
         self._wish, self._day_start_at = wish, trading.day_start_at
-        self._intervals = trading.delivery_day.stop - trading.delivery_day.start
         asked = set(dr_connections(trading))
         self._far = [Member(sharing, c) for c in sellers_by_export(sharing)[-2:]]
         self._home = Member(trading, home_seller)
@@ -91,9 +91,10 @@ class Neighbours:
             yield self._wish("site", member.connection, member.party, allotment)
             limit = 300 * EURO_MICRO if injection else 20 * EURO_MICRO
             yield self._wish("billing", EXCHANGE, EXCHANGE, AllotCredit(member.party, NEIGHBOURS, limit))
-        yield self._wish("market", NEIGHBOURS, EXCHANGE, OpenSession(self._day_start_at, self._intervals))
-        forward_w = tuple(NARROW_W if quarter in _NARROW else CAPACITY_W for quarter in range(self._intervals))
-        published = PublishLineCapacity(LINE, self._day_start_at, forward_w, forward_w)
+        first_start_at = self._day_start_at + _LISTED[0] * _QUARTER_US
+        yield self._wish("market", NEIGHBOURS, EXCHANGE, OpenSession(first_start_at, len(_LISTED)))
+        forward_w = tuple(NARROW_W if quarter in _NARROW else CAPACITY_W for quarter in _LISTED)
+        published = PublishLineCapacity(LINE, first_start_at, forward_w, forward_w)
         yield self._wish("market", NEIGHBOURS, EXCHANGE, published)
 
     def said(self) -> Iterator[Said]:
