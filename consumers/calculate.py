@@ -59,7 +59,7 @@ class Calculator:
         are passed over."""
         for fact in facts:
             wired = self._by_fact.get((fact.family, type(fact.body)))
-            if wired is not None:
+            if wired is not None and wired.calculation.concerns(fact):
                 self._waiting.append((wired, fact, (traces or {}).get(fact.meta.seq, ())))
 
     def listens_to(self, family: str, kind: type | None = None) -> bool:
@@ -72,6 +72,11 @@ class Calculator:
     def waiting(self) -> int:
         """How many calculations wait for their inputs."""
         return len(self._waiting)
+
+    @property
+    def first_waiting(self) -> int | None:
+        """The `seq` of the earliest fact that waits."""
+        return min((fact.meta.seq for _, fact, _ in self._waiting), default=None)
 
     async def run_ready(self, complete: Complete) -> list[tuple[Partition, NewRecord]]:
         """The commands of every calculation whose inputs are complete; the others go on waiting.
@@ -192,27 +197,32 @@ class Calculators:
     async def _calculate_on(self, partition: Partition, ends: asyncio.Event) -> None:
         calculator = Calculator(self._wired, self._codec, self._layout, self._views)
         position, tick = await self._notes.load(partition), 0
+        # The first fact (`seq`) and the position of each batch in which a fact may wait.
+        done, batches = position, list[tuple[int, int]]()
         self._report.condition(str(partition), Condition.RUNNING)
         while not ends.is_set():
             batch = await self._events.read(partition, position, MAX_BATCH)
             facts, traces = heard(self._codec, partition, batch, calculator.listens_to)
             calculator.offer(facts, traces)
+            if facts:
+                batches.append((facts[0].meta.seq, position))
             position = batch.next
             tick = facts[-1].meta.tick.n if facts else tick
             self._places[partition] = position, tick
             if calculator.waiting:
                 await self._run_ready(calculator)
             self._show_waiting(partition, calculator.waiting)
-            if not calculator.waiting:
-                await self._notes.note(partition, position)
+            while batches and _is_done(batches, calculator.first_waiting):
+                del batches[0]
+            done = batches[0][1] if batches else position
+            await self._notes.note(partition, done)
             if batch.records:
                 continue
             if calculator.waiting:
                 await until(ends, _LOOK_S)
             else:
                 await news(self._events, partition, position, ends, self._notes.patience(partition, position))
-        if not calculator.waiting:
-            await self._notes.note(partition, position, last=True)
+        await self._notes.note(partition, done, last=True)
 
     def _show_waiting(self, partition: Partition, count: int) -> None:
         self._waiting[partition] = count
@@ -235,3 +245,8 @@ class Calculators:
             self._report.add(FAILED)
             self._report.say("calculation failed", reason=failure, alarm=True)
         calculator.failures.clear()
+
+
+def _is_done(batches: Sequence[tuple[int, int]], first_waiting: int | None) -> bool:
+    """Whether no fact of the first batch waits: what waits, if anything, is in a later one."""
+    return first_waiting is None or (len(batches) > 1 and batches[1][0] <= first_waiting)

@@ -21,7 +21,7 @@ class Calculation:
 
     `cutoff` is the tick as of which the inputs are read; `needs` are the families whose views must be
     complete up to it (`TimePassed`) before the inputs are asked. Where `may_find_nothing`, to propose nothing is a
-    result; elsewhere somebody waits for the proposal.
+    result; elsewhere somebody waits for the proposal. A fact that it does not `concern` starts nothing.
     """
 
     name: str
@@ -31,3 +31,4 @@ class Calculation:
     cutoff: Callable[[Recorded[Any]], int]
     compute: Callable[[Recorded[Any], Inputs], Iterable[Any]]
     may_find_nothing: bool = False
+    concerns: Callable[[Recorded[Any]], bool] = lambda _: True

@@ -22,7 +22,8 @@ def _part(part: str | int) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
-_NUMBERS: Final = tuple(_part(n) for n in range(1000))
+_FEW: Final = 1000
+_NUMBERS: Final = tuple(_part(n) for n in range(_FEW))
 """What the n-th birth of a command adds to the hash of the command."""
 
 _SHORT: Final = 128
@@ -44,26 +45,28 @@ def birthplace_of(*parts: str | int) -> blake2b:
 
 def birthplace(family: str, command: Command[Any]) -> blake2b:
     """What every id born from a command has in common, hashed once; `born` takes it from there."""
-    place = _COPY(_UNBORN)
     key, meta = command.key, command.meta
-    actor, command_id, until = meta.actor, meta.command_id, str(meta.valid_until or 0)
-    if len(family) < _SHORT and len(key) < _SHORT and len(actor) < _SHORT and len(command_id) < _SHORT:
+    actor, command_id = meta.actor, meta.command_id
+    until = str(meta.valid_until) if meta.valid_until else "0"
+    text: str | None
+    try:
         text = (
             f"{_LENGTHS[len(family)]}{family}{_LENGTHS[len(key)]}{key}{_LENGTHS[len(actor)]}{actor}"
             f"{_LENGTHS[len(command_id)]}{command_id}{_LENGTHS[len(until)]}{until}"
         )
-        data = text.encode()
-        if len(data) == len(text):
-            _UPDATE(place, data)
-            return place
-    place.update(b"".join([_part(part) for part in (family, key, actor, command_id, until)]))
+    except IndexError:
+        text = None  # one of them is not short
+    if text is None or not text.isascii():
+        return birthplace_of(family, key, actor, command_id, until)
+    place = _COPY(_UNBORN)
+    _UPDATE(place, text.encode())
     return place
 
 
 def born(place: blake2b, n: int) -> str:
     """The `n`-th id born at a command's `birthplace`."""
     hashed = _COPY(place)
-    _UPDATE(hashed, _NUMBERS[n] if 0 <= n < len(_NUMBERS) else _part(n))
+    _UPDATE(hashed, _NUMBERS[n] if n < _FEW else _part(n))
     return _HEXDIGEST(hashed)
 
 

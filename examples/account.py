@@ -6,6 +6,8 @@ Every figure is asked from the views after the day is over; nothing is counted o
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from examples import market_account
+from examples.market_account import NEWEST_RUNS
 from examples.world import TRADING
 from gateways.app import App
 
@@ -15,7 +17,7 @@ _ONE = {
     "orders": "SELECT count(*) AS n FROM answers WHERE event = 'OrderAccepted'",
     "trades": "SELECT count(*) AS n FROM trades",
     "traded_wh": "SELECT coalesce(sum(quantity_wh), 0)::bigint AS n FROM trades",
-    "contracts": "SELECT count(*) AS n FROM contracts",
+    "contracts": "SELECT count(*) AS n FROM newest_contracts",
     "contracts_lapsed": "SELECT count(*) AS n FROM answers WHERE event = 'ContractLapsed'",
     "opt_outs": "SELECT count(*) AS n FROM answers WHERE event = 'SiteOptedOut'",
     "readings": "SELECT coalesce(sum(cardinality(energy_wh)), 0)::bigint AS n FROM readings",
@@ -23,10 +25,6 @@ _ONE = {
     "invoices": "SELECT count(*) AS n FROM invoices WHERE kind = 'invoice'",
     "credit_notes": "SELECT count(*) AS n FROM invoices WHERE kind = 'credit_note'",
 }
-
-_NEWEST_RUNS = (
-    "SELECT DISTINCT ON (area, from_at) area, run FROM runs WHERE status = 'posted' ORDER BY area, from_at, number DESC"
-)
 
 
 async def gather(app: App) -> dict[str, Any]:
@@ -46,11 +44,12 @@ async def gather(app: App) -> dict[str, Any]:
     found["ledger_sum"] = {row["currency"]: row["n"] for row in ledger}
     shared = await app.views(
         "SELECT coalesce(sum(settled_wh), 0)::bigint AS n FROM settlement_lines"
-        f" WHERE kind = 'shared_consumption' AND run IN (SELECT run FROM ({_NEWEST_RUNS}) newest)",
+        f" WHERE kind = 'shared_consumption' AND run IN (SELECT run FROM ({NEWEST_RUNS}) newest)",
         {},
     )
     found["shared_wh"] = shared[0]["n"]
     found["energy_balance_wh"] = await energy_balance_wh(app)
+    found["market"] = await market_account.gather(app)
     return found
 
 
@@ -65,13 +64,13 @@ async def energy_balance_wh(app: App) -> int:
 
 
 async def hours(app: App) -> Sequence[Mapping[str, Any]]:
-    """Trades by hour of the delivery day: count, energy, lowest, mean and highest price."""
+    """Trades of the trading community by hour of delivery: count, energy, lowest, mean and highest price."""
     return await app.views(
-        """SELECT to_char(to_timestamp(delivery_start_at / 1000000) AT TIME ZONE 'Europe/Berlin', 'HH24') AS hour,
+        f"""SELECT to_char(to_timestamp(delivery_start_at / 1000000) AT TIME ZONE 'Europe/Berlin', 'HH24') AS hour,
                   count(*) AS trades, sum(quantity_wh)::bigint AS energy_wh,
                   min(price_nano_per_kwh) AS lowest, max(price_nano_per_kwh) AS highest,
                   (sum(price_nano_per_kwh::numeric * quantity_wh) / sum(quantity_wh))::bigint AS mean
-           FROM trades GROUP BY 1 ORDER BY 1""",
+           FROM trades WHERE market = '{TRADING}' GROUP BY 1 ORDER BY 1""",
         {},
     )
 
@@ -81,7 +80,7 @@ async def attribution(app: App) -> Sequence[Mapping[str, Any]]:
     return await app.views(
         f"""SELECT n.area, l.kind, count(DISTINCT l.connection) AS connections, sum(l.settled_wh)::bigint AS energy_wh,
                    sum(l.amount_micro)::bigint AS amount_micro
-            FROM settlement_lines l JOIN ({_NEWEST_RUNS}) n ON n.run = l.run GROUP BY 1, 2 ORDER BY 1, 2""",
+            FROM settlement_lines l JOIN ({NEWEST_RUNS}) n ON n.run = l.run GROUP BY 1, 2 ORDER BY 1, 2""",
         {},
     )
 
@@ -92,7 +91,7 @@ async def flows(app: App) -> Sequence[Mapping[str, Any]]:
         f"""SELECT * FROM (
               SELECT f.*, row_number() OVER (
                   PARTITION BY f.area, f.cause ORDER BY f.energy_wh DESC, f.giver, f.taker) AS n
-              FROM energy_flows f JOIN ({_NEWEST_RUNS}) newest ON newest.run = f.run) ranked
+              FROM energy_flows f JOIN ({NEWEST_RUNS}) newest ON newest.run = f.run) ranked
             WHERE n <= 2 ORDER BY area, cause, n""",
         {},
     )

@@ -20,7 +20,7 @@ CENT_NANO = 10_000_000
 _BUYER_DAYS = 5
 _SELLER_DAYS = 7
 _FIRST_HOUR, _LAST_HOUR = 6, 21
-_IOC_ONE_IN, _FOK_ONE_IN = 11, 13
+_EARLY_ONE_IN, _IOC_ONE_IN, _FOK_ONE_IN = 2, 11, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +61,44 @@ def bids(household: Household, day_start_at: int, tick_us: int) -> Iterator[Bid]
             yield found
 
 
+def expected_wh(household: Household, quarter: int) -> int:
+    """What the household is expected to have over (+) or to need (-) in a quarter-hour, in whole lots."""
+    if household.sells:
+        return _mean_wh(household.exports_wh, quarter, _SELLER_DAYS)
+    return -_mean_wh(household.imports_wh, quarter, _BUYER_DAYS)
+
+
 def _mean_wh(days: Sequence[Sequence[int]], quarter: int, count: int) -> int:
     recent = [day[quarter] for day in days[-count:]]
     return sum(recent) // len(recent) // LOT_WH * LOT_WH
 
 
 def _buy(household: Household, quarter: int, delivery: int, tick_us: int) -> Bid | None:
-    """Between 12 and 24 cent: dearer than feeding in, cheaper than the supplier."""
-    wanted = _mean_wh(household.imports_wh, quarter, _BUYER_DAYS)
+    """Between 12 and 24 cent: dearer than feeding in, cheaper than the supplier.
+
+    The early ones bid while the book collects for its opening auction, the others later and continuously.
+    """
+    wanted = -expected_wh(household, quarter)
     if not wanted:
         return None
     limit = 12 * CENT_NANO + chance(household.party, "limit", quarter) % 121 * CENT_NANO // 10
     draw = chance(household.party, "kind", quarter)
+    early = chance(household.party, "early") % _EARLY_ONE_IN == 0
     restriction = Restriction.NONE
-    if draw % _IOC_ONE_IN == 0:
-        restriction = Restriction.IOC
-    elif draw % _FOK_ONE_IN == 0:
-        restriction = Restriction.FOK
-    lead = 6 + chance(household.party, "lead") % 18
+    if early:
+        lead = 19 + chance(household.party, "lead") % 5
+    else:
+        lead = 6 + chance(household.party, "lead") % 10
+        if draw % _IOC_ONE_IN == 0:
+            restriction = Restriction.IOC
+        elif draw % _FOK_ONE_IN == 0:
+            restriction = Restriction.FOK
     return _bid(household, Side.BUY, delivery, lead * tick_us, wanted, limit, restriction)
 
 
 def _sell(household: Household, quarter: int, delivery: int, tick_us: int) -> Bid | None:
     """Between 8 and 14 cent: more than the off-taker pays."""
-    offered = _mean_wh(household.exports_wh, quarter, _SELLER_DAYS)
+    offered = expected_wh(household, quarter)
     if not offered:
         return None
     limit = 8 * CENT_NANO + chance(household.party, "limit", quarter) % 61 * CENT_NANO // 10

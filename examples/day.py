@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from examples.agents import CENT_NANO, Bid, Household, bids
+from examples.agents import CENT_NANO, Bid, bids
+from examples.dealings import Dealings
+from examples.households import household, sellers_by_export
 from examples.meters import corrected, measured, readings
+from examples.neighbours import EXCHANGE, NEIGHBOURS, Neighbours
 from examples.world import (
     AGGREGATOR,
     CURRENCY,
@@ -36,7 +39,7 @@ from examples.world import (
 from gateways.door import DoorCommand
 from schemas.billing.commands import StartBilling
 from schemas.envelope import Moment
-from schemas.market.commands import ApproveContract, CancelOrder, ProposeContract, SubmitOrder
+from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import Restriction
 from schemas.programme.commands import CallEvent, MeasurePerformance, OptOut
 from schemas.settlement.commands import ApproveRun, StartRun
@@ -72,6 +75,9 @@ class Day:
         self.day_start_at, self.day_end_at = self.trading.day_start_at, self.trading.day_end_at
         self.event_at = [self.day_start_at + hour * HOUR_US for hour in EVENT_HOURS]
         self._wish = Wishes()
+        home_seller = sellers_by_export(self.trading)[2]
+        self._neighbours = Neighbours(self._wish, self.sharing, self.trading, home_seller)
+        self._dealings = Dealings(self._wish, self.trading, self._neighbours.connections)
         self._asked = dr_connections(self.trading)
         self.opted_out = self._asked[3]
         self._party = {c.connection: c.party for p in self.places for c in p.community.connections}
@@ -82,15 +88,8 @@ class Day:
             self.sharing.name: measured(self.sharing, (), self._event),
             self.trading.name: measured(self.trading, followers, self._event),
         }
-        sellers = [c.connection for c in self.trading.community.connections if self.trading.injects(c.connection)]
-        self.firm_seller = max(sellers, key=lambda c: (self._noon_export(c), c))
-        self.firm_buyer, self.lapsing_buyer = self._asked[0], self._asked[1]
         self.corrected = next(c for c in self._asked[4:] if c != self.opted_out)
         self.steps = tuple(self._steps())
-
-    def _noon_export(self, connection: str) -> int:
-        yesterday = self.trading.community.day_slice(self.trading.community.delivery_day_index - 1)
-        return sum(self.trading.energy.connections[connection].export_to_grid_wh[yesterday])
 
     # -- the steps ---------------------------------------------------------------------------------
 
@@ -108,12 +107,20 @@ class Day:
         evening = self.day_start_at - 4 * HOUR_US
         wish = self._wish
         last = self.trading.community.delivery_day_index
-        yield evening, "founding communities, market, programme", tuple(found_everything(wish, self.places))
+        yield (
+            evening,
+            "founding communities, market, programme",
+            (
+                *found_everything(wish, self.places),
+                *self._neighbours.found(),
+            ),
+        )
         registered = [c for p in self.places for c in register_sites(wish, p)]
         yield evening + TICK_US, "registering sites and equipment", tuple(registered)
         verified = [c for p in self.places for c in verify_sites(wish, p)]
-        yield evening + 2 * TICK_US, "verifying equipment", tuple(verified)
-        yield evening + 3 * TICK_US, "allotting capability and credit", tuple(allot(wish, self.trading))
+        yield evening + 2 * TICK_US, "verifying equipment", (*verified, *self._neighbours.apply())
+        allotted = *allot(wish, self.trading, self._neighbours.connections), *self._neighbours.allot()
+        yield evening + 3 * TICK_US, "allotting capability and credit", allotted
         for n, first in enumerate(range(0, last - 1, 7)):
             days = range(first, min(first + 7, last - 1))
             yield evening + (4 + n) * TICK_US, "reading the meters of earlier weeks", self._readings(days, f"week-{n}")
@@ -131,17 +138,13 @@ class Day:
         day, wish = self.day_start_at, self._wish
         last = self.trading.community.delivery_day_index
         found = [(day + 2 * HOUR_US, c) for c in self._readings(range(last - 1, last), "yesterday")]
-        firm = self._proposal(self.firm_seller, self.firm_buyer, 500, day + 11 * HOUR_US)
-        lapsing = self._proposal(self.firm_seller, self.lapsing_buyer, 200, day + 13 * HOUR_US)
-        found += [(day + 6 * HOUR_US, firm), (day + 6 * HOUR_US, lapsing)]
-        approval = ApproveContract(born(firm, day + 6 * HOUR_US))
-        found.append((day + 7 * HOUR_US, wish("market", TRADING, self._party[self.firm_buyer], approval)))
         call = wish("programme", PROGRAMME, AGGREGATOR, CallEvent(self.event_at[0], self.event_at[1], self._target_w()))
         self.event_id = born(call, day + 10 * HOUR_US)
         found.append((day + 10 * HOUR_US, call))
         out = OptOut(self.event_id, self.opted_out)
         found.append((day + 12 * HOUR_US, wish("programme", PROGRAMME, self._party[self.opted_out], out)))
-        return found + self._mistakes(day + 9 * HOUR_US)
+        found += [*self._dealings.said(), *self._neighbours.said()]
+        return found + self._mistakes(day + 9 * HOUR_US, day + 21 * HOUR_US)
 
     def _target_w(self) -> int:
         offered = 0
@@ -149,29 +152,24 @@ class Day:
             offered += sum(r.rated_power_w for r in self.trading.resources_of(connection)) // 4
         return offered * 6 // 10
 
-    def _proposal(self, seller: str, buyer: str, quantity_wh: int, first_start_at: int) -> DoorCommand:
-        body = ProposeContract(
-            seller=self._party[seller],
-            buyer=self._party[buyer],
-            seller_connection=seller,
-            buyer_connection=buyer,
-            first_start_at=first_start_at,
-            quantity_wh=(quantity_wh,) * 8,
-            price_nano_per_kwh=14 * CENT_NANO,
-        )
-        return self._wish("market", TRADING, self._party[seller], body)
-
-    def _mistakes(self, at: int) -> list[tuple[int, DoorCommand]]:
+    def _mistakes(self, at: int, late_at: int) -> list[tuple[int, DoorCommand]]:
         """What people get wrong, and one who changes their mind: each is answered, none does harm."""
-        evening = self.day_start_at + 20 * HOUR_US
+        evening, night = self.day_start_at + 20 * HOUR_US, self.day_start_at + 22 * HOUR_US
         buyers = self._asked[5:]
-        seller = next(c for c in self._sellers() if c != self.firm_seller)
+        taken = {self._dealings.firm_seller, *self._neighbours.connections}
+        seller = next(c for c in self._sellers() if c not in taken)
 
         def order(
-            connection: str, side: Side, quantity_wh: int, price: int, delivery: int, actor: str = ""
+            connection: str,
+            side: Side,
+            quantity_wh: int,
+            price: int,
+            delivery: int,
+            actor: str = "",
+            restriction: Restriction = Restriction.NONE,
         ) -> DoorCommand:
             party = self._party[connection]
-            body = SubmitOrder(party, connection, delivery, side, quantity_wh, price, Restriction.NONE, None)
+            body = SubmitOrder(party, connection, delivery, side, quantity_wh, price, restriction, None)
             return self._wish("market", TRADING, actor or party, body)
 
         stranger = self.sharing.community.connections[0].connection
@@ -186,37 +184,30 @@ class Day:
             order(buyers[4], Side.BUY, 50_000, 50 * CENT_NANO, evening),
             order(stranger, Side.BUY, 50, 12 * CENT_NANO, evening),
             order(buyers[5], Side.BUY, 50, 12 * CENT_NANO, evening, actor=SUPPLIER),
+            order(buyers[5], Side.BUY, 50, 12 * CENT_NANO, evening, restriction=Restriction.IOC),
             order(seller, Side.SELL, 50_000, 12 * CENT_NANO, noon),
             order(buyers[6], Side.SELL, 50, 12 * CENT_NANO, evening),
-            # The seller buys what it offers itself: self-trade prevention cancels the newer order.
-            order(seller, Side.SELL, 10, 40 * CENT_NANO, evening),
-            order(seller, Side.BUY, 10, 50 * CENT_NANO, evening),
             resting,
             cancel,
             again,
         ]
-        return [(at, command) for command in wrong]
+        # The seller buys what it offers itself: where books trade on, self-trade prevention cancels the newer order.
+        own = [
+            order(seller, Side.SELL, 10, 40 * CENT_NANO, night),
+            order(seller, Side.BUY, 10, 50 * CENT_NANO, night),
+        ]
+        return [*((at, command) for command in wrong), *((late_at, command) for command in own)]
 
     def _sellers(self) -> list[str]:
         return [c.connection for c in self.trading.community.connections if self.trading.injects(c.connection)]
 
     def _bids(self) -> list[Bid]:
         found: list[Bid] = []
-        not_in_the_book = {self.firm_seller, self.firm_buyer}
-        earlier = [self.trading.community.day_slice(d) for d in range(self.trading.community.delivery_day_index)]
-        working = [s for s, d in zip(earlier, self.trading.community.local_dates, strict=False) if d.weekday() < 5]
+        dealing = {self._dealings.firm_seller, self._dealings.firm_buyer, *self._dealings.mandated}
+        not_in_the_book = dealing | self._neighbours.connections
         for connection in self.trading.community.connections:
-            if connection.connection in not_in_the_book:
-                continue
-            energy = self.trading.energy.connections[connection.connection]
-            household = Household(
-                connection.party,
-                connection.connection,
-                [energy.import_from_grid_wh[s] for s in working[-5:]],
-                [energy.export_to_grid_wh[s] for s in earlier[-7:]],
-                self.trading.injects(connection.connection),
-            )
-            found += bids(household, self.day_start_at, TICK_US)
+            if connection.connection not in not_in_the_book:
+                found += bids(household(self.trading, connection.connection), self.day_start_at, TICK_US)
         return sorted(found, key=lambda bid: (bid.submit_at, bid.command_id))
 
     def _after(self) -> Iterator[Happening]:
@@ -227,7 +218,7 @@ class Day:
         yield morning + 9 * HOUR_US, "settlement runs", lambda now: self._start_runs(now, RunType.INITIAL, self.places)
         yield morning + 10 * HOUR_US, "a second person approves", lambda now: self._approve(self.places)
         yield morning + 10 * HOUR_US + TICK_US, "posting differences", ()
-        issuers = (organiser(SHARING), organiser(TRADING), SUPPLIER, AGGREGATOR)
+        issuers = (organiser(SHARING), organiser(TRADING), SUPPLIER, AGGREGATOR, EXCHANGE)
         yield morning + 12 * HOUR_US, "bills", tuple(self._bill(issuer) for issuer in issuers)
         for n in range(3):
             yield morning + 12 * HOUR_US + (n + 1) * TICK_US, "bills", ()
@@ -270,7 +261,7 @@ class Day:
                 currency=CURRENCY,
                 operator=organiser(place.name),
                 imbalance_series=IMBALANCE,
-                markets=(TRADING,) if place.name == TRADING else (),
+                markets=(TRADING, NEIGHBOURS) if place.name == TRADING else (NEIGHBOURS,),
                 deadline_at=self.day_end_at + 30 * DAY_US,
             )
             started.append(self._wish("settlement", place.name, SETTLEMENT_DESK, body))

@@ -18,7 +18,8 @@ from rich.console import Console
 from consumers.clock import Clock
 from consumers.limits import SEND_DEADLINE_S
 from consumers.ports import CommandLog, EventLog, LogUnavailable, Partition
-from consumers.reading import SOURCE, last_record
+from consumers.project import Reached
+from consumers.reading import SOURCE, between, last_record, recorded
 from examples import account
 from examples.day import Day
 from examples.demo import prove
@@ -40,13 +41,14 @@ class Outside:
     """Whoever stands outside of a deployment: sends, and sees from the logs and the views when all is quiet."""
 
     def __init__(self, app: App, events: EventLog, commands: CommandLog) -> None:
-        self._app, self._events, self._commands = app, events, commands
+        self._app, self._events, self._commands, self._codec = app, events, commands, app.codec
         self._partitions = app.layout.current
         self._clock = Clock(commands, app.codec, self._partitions)
         self._now = Moment(0, 0)
         self._answered: dict[Partition, tuple[int, int]] = {}
         self._door = Door(app.codec, app.layout, lambda: self._now, machine_time_us)
-        self._calculating = {wired.calculation.family for wired in CALCULATIONS}
+        self._calculations = {(w.calculation.family, w.calculation.on): w.calculation for w in CALCULATIONS}
+        self._calculating = {family for family, _ in self._calculations}
 
     async def passed(self) -> int:
         """The last tick that every partition has passed, as the views know it."""
@@ -81,7 +83,8 @@ class Outside:
                 projected = reached[partition].position if partition in reached else 0
                 if min(reacted.get(partition, 0), projected) < end:
                     return False
-                if partition.family in self._calculating and calculated.get(partition, 0) < end:
+                done = calculated.get(partition, 0) if partition.family in self._calculating else end
+                if done < end and not await self._waits(partition, done, end, reached):
                     return False
             waiting = await self._ends(self._commands)
             for partition, end in waiting.items():
@@ -90,6 +93,18 @@ class Outside:
             return await self._ends(self._events) == ends
         except FAILURES:
             return False  # something is gone and will come back
+
+    async def _waits(self, partition: Partition, position: int, end: int, reached: Mapping[Partition, Reached]) -> bool:
+        """Whether what is left to calculate waits for the next tick, as the book of an auction does."""
+        async for stored in between(self._events, partition, position, end):
+            kind = self._codec.type_of(stored.value)
+            calculation = self._calculations.get((partition.family, kind)) if kind is not None else None
+            if calculation is not None:
+                cutoff = calculation.cutoff(recorded(self._codec, partition, stored))
+                needed = [p for p in self._partitions if p.family in calculation.needs]
+                if any(p not in reached or reached[p].complete_tick < cutoff for p in needed):
+                    return True
+        return False
 
     async def _ends(self, log: EventLog | CommandLog) -> Mapping[Partition, int]:
         ends = await asyncio.gather(*(log.end(p) for p in self._partitions))

@@ -6,8 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from examples import account
+from examples import account, market_account, market_story
 from examples.day import Day
+from examples.figures import cent, kwh, money
 from examples.world import SHARING, TRADING
 from gateways.app import App
 from gateways.tree import as_tree
@@ -22,18 +23,20 @@ async def tell(app: App, vault: Vault, day: Day, found: Mapping[str, Any], conso
         f"{len(day.sharing.community.connections)} connections of {SHARING} share what they feed in; "
         f"{len(day.trading.community.connections)} of {TRADING} trade it. "
         f"{found['commands']:,} wishes became {found['events']:,} facts; {found['orders']:,} orders made "
-        f"{found['trades']:,} trades of {_kwh(found['traded_wh'])}; {_kwh(found['shared_wh'])} were shared; "
+        f"{found['trades']:,} trades of {kwh(found['traded_wh'])}; {kwh(found['shared_wh'])} were shared; "
         f"{found['readings']:,} readings were recorded."
     )
     console.print(
-        "Refused, each with its reason (mistakes made on purpose): "
+        "Refused, each with its reason (most of them mistakes made on purpose): "
         + ", ".join(f"{reason} {n}" for reason, n in found["refusals"].items())
     )
     await _trades(app, console)
+    await market_story.tell(app, console)
     await _attribution(app, console)
     console.print(
         "Money + is received by households, - is paid by them. Residual and surplus are priced by the supplier's "
-        "tariff. Imbalance and response attribute no metered Wh. Of what was traded only what both meters show is "
+        "tariff. Transit is the operator's, between the areas of a contract; transit, imbalance and response attribute "
+        "no metered Wh. Of what was traded only what both meters show is "
         "delivered; the rest of it is residual and surplus."
     )
     await _flows(app, console)
@@ -55,14 +58,17 @@ async def _trades(app: App, console: Console) -> None:
         "lowest",
         "mean",
         "highest",
+        "of it at auction",
         title=f"Trades in {TRADING}, by hour of delivery (local time)",
     )
+    auctioned = {row["hour"]: row["auctioned_wh"] for row in await market_account.auctions_of(app)}
     for row in await account.hours(app):
         table.add_row(
             row["hour"],
             str(row["trades"]),
-            _kwh(row["energy_wh"]),
-            *(_cent(row[name]) for name in ("lowest", "mean", "highest")),
+            kwh(row["energy_wh"]),
+            *(cent(row[name]) for name in ("lowest", "mean", "highest")),
+            kwh(auctioned[row["hour"]]),
         )
     console.print(table)
 
@@ -70,18 +76,16 @@ async def _trades(app: App, console: Console) -> None:
 async def _attribution(app: App, console: Console) -> None:
     table = Table("community", "what", "connections", "energy", "money fixed here", title="Every metered Wh, once")
     for row in await account.attribution(app):
-        money = _money(row["amount_micro"], 6, "EUR") if row["amount_micro"] else "by tariff or none"
-        table.add_row(
-            row["area"], row["kind"].replace("_", " "), str(row["connections"]), _kwh(row["energy_wh"]), money
-        )
+        fixed = money(row["amount_micro"], 6, "EUR") if row["amount_micro"] else "by tariff or none"
+        table.add_row(row["area"], row["kind"].replace("_", " "), str(row["connections"]), kwh(row["energy_wh"]), fixed)
     console.print(table)
 
 
 async def _flows(app: App, console: Console) -> None:
     table = Table("from", "to", "by", "energy", "paid", title="Who got how much from whom: the largest of each kind")
     for row in await account.flows(app):
-        paid = _money(row["amount_micro"], 6, row["currency"]) if row["amount_micro"] else "by tariff"
-        table.add_row(row["giver"], row["taker"], row["cause"], _kwh(row["energy_wh"]), paid)
+        paid = money(row["amount_micro"], 6, row["currency"]) if row["amount_micro"] else "by tariff"
+        table.add_row(row["giver"], row["taker"], row["cause"], kwh(row["energy_wh"]), paid)
     console.print(table)
 
 
@@ -105,9 +109,9 @@ async def _response(app: App, day: Day, console: Console) -> None:
             row["connection"],
             row["status"],
             str(row["days"]),
-            _kwh(row["baseline_wh"] or 0),
-            _kwh(row["metered_wh"] or 0),
-            _kwh(row["paid_wh"]),
+            kwh(row["baseline_wh"] or 0),
+            kwh(row["metered_wh"] or 0),
+            kwh(row["paid_wh"]),
         )
     console.print(table)
 
@@ -129,14 +133,12 @@ async def _bills(app: App, vault: Vault, day: Day, console: Console) -> None:
             table.add_row(
                 str(line["number"]),
                 line["charge"].replace("_", " "),
-                _kwh(line["energy_wh"]),
-                _money(line["amount_minor"], bill["minor_digits"], bill["currency"]),
+                kwh(line["energy_wh"]),
+                money(line["amount_minor"], bill["minor_digits"], bill["currency"]),
             )
         if bill["kind"] == "invoice":
-            table.add_row("", "VAT", "", _money(bill["vat_minor"], bill["minor_digits"], bill["currency"]))
-        table.add_row(
-            "", "total", "", _money(bill["total_minor"], bill["minor_digits"], bill["currency"]), style="bold"
-        )
+            table.add_row("", "VAT", "", money(bill["vat_minor"], bill["minor_digits"], bill["currency"]))
+        table.add_row("", "total", "", money(bill["total_minor"], bill["minor_digits"], bill["currency"]), style="bold")
         console.print(table)
 
 
@@ -146,18 +148,3 @@ def _proofs(found: Mapping[str, Any], console: Console) -> None:
     console.print(f"Ledger sums: {sums}. Energy not attributed exactly once: {found['energy_balance_wh']} Wh.")
     for name, holds in (*found["verified"].items(), ("chain", found["chain"])):
         console.print(f"verify {name}: {'true' if holds else 'FALSE'}", style="green" if holds else "bold red")
-
-
-def _kwh(energy_wh: int) -> str:
-    return f"{energy_wh // 1000:,}.{energy_wh % 1000:03} kWh" if energy_wh >= 0 else f"-{_kwh(-energy_wh)}"
-
-
-def _cent(price_nano_per_kwh: int) -> str:
-    tenths = price_nano_per_kwh // 1_000_000
-    return f"{tenths // 10}.{tenths % 10} ct/kWh"
-
-
-def _money(amount: int, digits: int, currency: str) -> str:
-    whole, rest = divmod(abs(amount), 10**digits)
-    cents = f"{rest:0{digits}}"[:2] if digits > 2 else f"{rest:0{digits}}"
-    return f"{'-' if amount < 0 else ''}{whole:,}.{cents} {currency}"

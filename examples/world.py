@@ -1,6 +1,6 @@
 """The demo's world: two sample communities, who runs what, and the wishes that set everything up."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,8 +19,10 @@ from gateways.door import DoorCommand
 from schemas.billing.commands import AdoptTariff, AllotCredit, OpenLedger
 from schemas.community.commands import AdoptSharingRules, FoundCommunity
 from schemas.community.events import SharingKey
+from schemas.market.auction_events import CallRules, Rationing
 from schemas.market.commands import AdoptRuleSet, OpenSession
 from schemas.market.events import RuleSet, SelfTradeMode
+from schemas.market.rules import CreditRules
 from schemas.party.commands import ApplyForMarket, ApplyForMembership, RegisterParty
 from schemas.party.events import Role
 from schemas.programme.commands import AdoptTerms
@@ -45,6 +47,8 @@ PROGRAMME, CALENDAR, IMBALANCE = "evening-peak", "working-days-de", "imbalance-p
 CURRENCY: Final = "EUR"
 EURO_MICRO: Final = 1_000_000
 DR_SITES: Final = 20
+OPENING_LEAD_MIN, CALLED_LEAD_MIN = 12 * 60, 90
+"""How long before its delivery a book of the trading community opens, and is called to its opening auction."""
 _HOLIDAYS: Final = ("2016-05-05", "2016-05-16", "2016-05-26")
 """Ascension, Whit Monday and (in the community's state) Corpus Christi 2016."""
 
@@ -85,6 +89,10 @@ class Place:
     def resources_of(self, connection: str) -> list[SampleResource]:
         """The equipment behind a connection."""
         return [r for r in self.community.resources if r.connection == connection]
+
+    def party_of(self, connection: str) -> str:
+        """Who lives behind a connection."""
+        return next(c.party for c in self.community.connections if c.connection == connection)
 
     def injects(self, connection: str) -> bool:
         """Whether generation or storage stands behind the connection."""
@@ -169,7 +177,7 @@ def _rules() -> RuleSet:
         operator=organiser(TRADING),
         currency=CURRENCY,
         interval_min=INTERVAL_MIN,
-        opening_lead_min=48 * 60,
+        opening_lead_min=OPENING_LEAD_MIN,
         gate_lead_min=15,
         tick_nano_per_kwh=CENT_NANO // 10,
         lot_wh=LOT_WH,
@@ -181,6 +189,10 @@ def _rules() -> RuleSet:
         points_per_kwh=10,
         book_delivery_mode=DeliveryMode.AS_DELIVERED,
         approval_deadline_min=120,
+        # A book collects orders until 90 minutes before its delivery; then it is called and trades on continuously.
+        auction=CallRules(OPENING_LEAD_MIN - CALLED_LEAD_MIN, 500_000, Rationing.PRO_RATA, 15),
+        # Nothing is charged on top of a price; who is beyond a lowered limit has an hour.
+        credit=CreditRules(0, 0, 60, 50 * CENT_NANO, 0),
     )
 
 
@@ -247,10 +259,15 @@ def verify_sites(wish: Wishes, place: Place) -> Iterator[DoorCommand]:
             yield wish("site", connection.connection, connection.party, joining)
 
 
-def allot(wish: Wishes, place: Place) -> Iterator[DoorCommand]:
-    """Stage 2 to 3 of the trading community: capability to market and programme, credit by the ledger, the session."""
+def allot(wish: Wishes, place: Place, elsewhere: Collection[str]) -> Iterator[DoorCommand]:
+    """Stage 2 to 3 of the trading community: capability to market and programme, credit by the ledger, the session.
+
+    Connections that trade `elsewhere` allot nothing to its market.
+    """
     asked = set(dr_connections(place))
     for connection in place.community.connections:
+        if connection.connection in elsewhere:
+            continue
         behind = place.resources_of(connection.connection)
         injection = sum(r.rated_power_w for r in behind if r.type != "load")
         power = sum(r.rated_power_w for r in behind if r.type == "load") + 30_000

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from projections.explain_origins import origin_of
 from projections.explained import ExplainNode, missing, position_of, shown
 from projections.view import Ask, Row
 from schemas.values import MINUTE_US
@@ -43,21 +44,6 @@ WHERE (seller_connection = %(connection)s OR buyer_connection = %(connection)s)
   AND NOT EXISTS (SELECT FROM contracts n
       WHERE n.contract = c.contract AND n.version > c.version AND n.tick < %(cutoff)s)
 ORDER BY first_start_at, contract
-"""
-
-_TRADE: Final = """
-SELECT trade, buy_order, sell_order, buyer, seller, aggressor, delivery_start_at, quantity_wh,
-       price_nano_per_kwh, partition, seq, tick
-FROM trades
-WHERE trade = %(trade)s
-"""
-
-_ORDERS: Final = """
-SELECT "order", party, side, sequence, quantity_wh, limit_price_nano_per_kwh, partition,
-       accepted_seq AS seq, accepted_tick AS tick
-FROM orders
-WHERE "order" = ANY(%(orders)s)
-ORDER BY side, sequence
 """
 
 _SHARING_RULES: Final = """
@@ -276,7 +262,7 @@ async def _contract(ask: Ask, row: Row) -> ExplainNode:
     if row["trade"] is None:
         origin = ExplainNode("negotiated", "Seller and buyer agreed without a market: one proposed, one approved.")
     else:
-        origin = await _trade(ask, row["trade"])
+        origin = await origin_of(ask, row["trade"])
     what = f"{row['seller']} sells to {row['buyer']}, settled {_said(row['delivery_mode'])}."
     if row["seller_price_nano_per_kwh"] != row["price_nano_per_kwh"]:
         what += " What the buyer pays beyond the seller's price is the operator's."
@@ -293,39 +279,6 @@ async def _contract(ask: Ask, row: Row) -> ExplainNode:
         },
         position=position_of("market", row),
         children=(origin,),
-    )
-
-
-async def _trade(ask: Ask, trade: str) -> ExplainNode:
-    rows = await ask(_TRADE, {"trade": trade})
-    if not rows:
-        return missing("trade", f"Trade {trade} is not on the slates.")
-    row = rows[0]
-    orders = await ask(_ORDERS, {"orders": [row["buy_order"], row["sell_order"]]})
-    return ExplainNode(
-        title=f"trade {trade}",
-        what=f"The {row['aggressor']} order came last and met the other at that one's price.",
-        figures={
-            "traded_wh": row["quantity_wh"],
-            "price_nano_per_kwh": row["price_nano_per_kwh"],
-            "delivery_start_at": row["delivery_start_at"],
-        },
-        position=position_of("market", row),
-        children=tuple(_order(order) for order in orders),
-        holds=len(orders) == len(("buy", "sell")),
-    )
-
-
-def _order(row: Row) -> ExplainNode:
-    return ExplainNode(
-        title=f"{row['side']} order {row['order']}",
-        what=f"{row['party']} bid to {row['side']}; the market accepted it as number {row['sequence']}.",
-        figures={
-            "sequence": row["sequence"],
-            "ordered_wh": row["quantity_wh"],
-            "limit_price_nano_per_kwh": row["limit_price_nano_per_kwh"],
-        },
-        position=position_of("market", row),
     )
 
 

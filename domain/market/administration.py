@@ -9,7 +9,7 @@ from typing import Any, Final, assert_never
 from domain.identity import born_id
 from domain.market.capability import EVERYWHERE
 from domain.market.credit import limit_recorded
-from domain.market.evolution import forget_when_written_out
+from domain.market.evolution import forget_when_written_out, name_of
 from domain.market.network import paths_of, refuse_network, zones_of
 from domain.market.phases import collect
 from domain.market.refusal import Refusal, refused
@@ -57,12 +57,11 @@ FACTS: Final = (
     ParticipantAdmitted,
     CreditRecorded,
     DeliverySettled,
-    CommandRefused,
 )
 TIMED: Final[Mapping[int, Timed]] = {}
 
 Wish = AdoptRuleSet | OpenSession | AdmitParticipant | RecordCredit | SettleDelivery
-Fact = RuleSetAdopted | SessionOpened | ParticipantAdmitted | CreditRecorded | DeliverySettled | CommandRefused
+Fact = RuleSetAdopted | SessionOpened | ParticipantAdmitted | CreditRecorded | DeliverySettled
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
@@ -256,8 +255,6 @@ def _refuse_from_policy(
 def apply(state: Market, fact: Fact) -> None:
     """The market after a fact."""
     match fact:
-        case CommandRefused():
-            pass
         case DeliverySettled():
             _settled(state, fact)
         case RuleSetAdopted():
@@ -293,7 +290,7 @@ def _opened(state: Market, fact: SessionOpened) -> None:
         state.instruments[instrument.key] = instrument
         if rules.auction is not None and rules.auction.opening_min:
             collect(state, instrument, opens_at + rules.auction.opening_min * MINUTE_US)
-        state.remind(gate_at, GATE, start, str(duration_min))
+        state.remind(gate_at, GATE, start, name_of(instrument))
     if rules.session_auction is not None:
         collect_session(state, fact, rules.session_auction)
 

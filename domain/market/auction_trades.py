@@ -89,6 +89,7 @@ def _partner(state: Market, instrument: Instrument, auction: Auction, left: _Lef
         place = next((n for n in range(last, -1, -1) if state.orders[sellers[n][0]].party != party), last)
         seller = state.orders[sellers[place][0]]
         found.append((seller.party == party, seller.sequence, _Met(zone, place, path, most_wh)))
+    assert found, "what is left to buy is left to sell where the flows come from"
     return min(found, key=lambda met: met[:2])[2]
 
 

@@ -16,7 +16,7 @@ from domain.market.clearing import Offer
 from domain.market.clearing_check import Flaw
 from domain.market.evolution import look_again, name_of
 from domain.market.exposure import PICO_PER_MICRO
-from domain.market.gates import closing_key, gate_key
+from domain.market.gates import cancelled_together, gate_key
 from domain.market.leaving import thaw
 from domain.market.network import hold, zones_of
 from domain.market.refusal import Refusal, refused
@@ -49,10 +49,11 @@ from schemas.market.auction_events import (
     CalledPrice,
     CallRules,
     ClearedZone,
+    Mechanism,
 )
-from schemas.market.events import CommandRefused, Phase, TradeMade
+from schemas.market.events import CommandRefused, Phase
 from schemas.market.phase_events import TradingResumed
-from schemas.market.reasons import MarketRefusal
+from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import Line
 from schemas.values import MINUTE_US, Side
 
@@ -232,9 +233,8 @@ def _call(state: Market, instrument: Instrument, fact: AuctionCalled) -> None:
     instrument.auction = Auction(fact, [order.order for order in _frozen(instrument)])
     for line in fact.lines:
         _hold(instrument, line.line, line.forward_wh, line.backward_wh)
-    start, duration_min = instrument.key
     state.remind(AT_ONCE, AUCTION_LISTING, instrument.gate_at, name_of(instrument))
-    state.remind(fact.deadline_at, AUCTION_DEADLINE, start, str(duration_min))
+    state.remind(fact.deadline_at, AUCTION_DEADLINE, instrument.delivery_start_at, name_of(instrument))
 
 
 def _taken(state: Market, auction: Auction, fact: AuctionPartChecked) -> None:
@@ -267,7 +267,7 @@ def _frozen(instrument: Instrument) -> list[Any]:
 
 def _list(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
     """The frozen book in slices; where nobody can trade with anybody, that is the result at once."""
-    instrument = state.instruments[closing_key(timer)]
+    instrument = state.instruments[gate_key(timer)]
     auction = instrument.auction
     assert auction is not None, "a listing without an auction is over"
     ahead.stop = True
@@ -306,20 +306,30 @@ def _crosses(state: Market, auction: Auction) -> bool:
 
 
 def _trade(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
-    """Trades of the result, each with its contract, then the end."""
-    instrument = state.instruments[closing_key(timer)]
+    """Trades of the result, each with its contract; what McAfee's auction leaves goes; then the end."""
+    instrument = state.instruments[gate_key(timer)]
     auction = instrument.auction
     assert auction is not None, "trades without an auction are over"
-    assert auction.cleared is not None, "trades without a result are over"
-    ahead.stop = True
-    told = list(trades(state, instrument, auction, ahead.room))
-    ahead.room -= len(told)
-    yield from told
-    left_wh = sum(wh for _, wh in auction.bids)
     result = auction.cleared
-    if left_wh == sum(fact.quantity_wh for fact in told if isinstance(fact, TradeMade)) and ahead.room:
+    assert result is not None, "trades without a result are over"
+    ahead.stop = True
+    if auction.bids:
+        # The rest waits for the next call, in which these trades stand.
+        yield from trades(state, instrument, auction, ahead.room)
+        return
+    left = _left(state, instrument, auction)
+    if left:
+        yield from cancelled_together(state, instrument, left, CancelReason.AUCTION_OVER, ahead)
+    elif ahead.room:
         ahead.room -= 1
         yield AuctionEnded(result.market, result.auction, result.delivery_start_at, result.interval_min)
+
+
+def _left(state: Market, instrument: Instrument, auction: Auction) -> list[Order]:
+    """The pair that sets McAfee's prices must not trade afterwards either, or a false price would pay."""
+    if auction.called.mechanism is not Mechanism.MCAFEE:
+        return []
+    return [order for order in _frozen(instrument) if order.rest_wh]
 
 
 def _fail(state: Market, timer: Timer, ahead: Ahead) -> Iterator[AuctionFailed]:
@@ -356,12 +366,12 @@ def _is_called(state: Market, timer: Timer) -> bool:
 
 
 def _is_listed(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, closing_key(timer))
+    auction = _auction(state, gate_key(timer))
     return auction is None or auction.started or auction.cleared is not None
 
 
 def _is_traded(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, closing_key(timer))
+    auction = _auction(state, gate_key(timer))
     return auction is None or auction.cleared is None
 
 

@@ -198,20 +198,6 @@ class BlockProblem:
             for place in orphans:
                 left[place] = 0
 
-    def with_block(self, steps: Steps, place: int) -> list[int]:
-        """The solution with all of a block and of its parents; what they exclude is out."""
-        blocks, found = self.auction.blocks, list(steps)
-        at: int | None = place
-        while at is not None:
-            found[at] = self.most[at]
-            group = blocks[at].group
-            for other, block in enumerate(blocks):
-                if other != at and group is not None and block.group == group:
-                    found[other] = 0
-            at = blocks[at].parent
-        self.unlink(found)
-        return found
-
     def kindest(self, steps: Steps) -> dict[bool, list[int | None]]:
         """The prices that suit buyers and sellers best, each by themselves."""
         found: dict[bool, list[int | None]] = {True: [], False: []}

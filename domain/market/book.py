@@ -63,13 +63,13 @@ class Ladder:
 
     def drop_dead(self) -> None:
         """Says that an order's `rest_wh` has just become 0; it costs no walk through the book."""
-        self.dead += 1
-        orders, keys = self.orders, self.keys
+        orders, keys, dead = self.orders, self.keys, self.dead + 1
         while orders and not orders[-1].rest_wh:
             orders.pop()
             keys.pop()
-            self.dead -= 1
-        if 2 * self.dead > len(orders) + _DEAD_BEFORE_REBUILD:
+            dead -= 1
+        self.dead = dead
+        if dead and 2 * dead > len(orders) + _DEAD_BEFORE_REBUILD:
             self.leave_out_dead()
 
     def leave_out_dead(self) -> None:
@@ -102,10 +102,19 @@ class Book:
             if order.rest_wh and (order.expires_at is None or order.expires_at > now_at):
                 yield order
 
+    def meets_anybody(self, buys: bool, limit_price_nano_per_kwh: int) -> bool:
+        """Whether the best price of the other side is good enough."""
+        if buys:
+            keys, worst_key = self.asks.keys, -limit_price_nano_per_kwh
+        else:
+            keys, worst_key = self.bids.keys, limit_price_nano_per_kwh
+        return bool(keys) and keys[-1] >= worst_key
+
     def add(self, order: Order) -> None:
         """Lets an order rest."""
         self.resting += 1
-        self.whole += order.aon
+        if order.aon:
+            self.whole += 1
         (self.bids if order.buys else self.asks).add(order)
 
     def reduce(self, order: Order, rest_wh: int) -> None:
@@ -113,7 +122,8 @@ class Book:
         order.rest_wh = rest_wh
         if not rest_wh:
             self.resting -= 1
-            self.whole -= order.aon
+            if order.aon:
+                self.whole -= 1
             (self.bids if order.buys else self.asks).drop_dead()
 
     def crossed(self, now_at: int) -> list[Order]:

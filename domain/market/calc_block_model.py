@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import floor, lcm
 from typing import TYPE_CHECKING, Any, Final
 
+from domain.market.block_hull import lower_lines, upper_lines
 from domain.market.block_problem import BlockProblem, Row, Steps
 from domain.market.blocks import BlockOrder
 
@@ -44,6 +45,8 @@ class BlockModel:
             self._add(self.objective, self.steps[place], problem.own_worth(place))
         self._links(auction.blocks)
         self._groups(auction.blocks)
+        self.priced: dict[int, tuple[int, int, int]] = {}
+        self.watched = set[int]()
         for n, row in enumerate(problem.rows):
             self._interval(n, row)
         for column, worth in self.objective.items():
@@ -87,6 +90,9 @@ class BlockModel:
 
     def unless(self, place: int, steps: Steps) -> None:
         """In no later solution does the block lose as in this one: it is out, or what makes it lose is otherwise."""
+        if place not in self.watched:
+            self.watched.add(place)
+            self._gains(place)
         less, more, itself = self.problem.needed(place, steps)
         literals: Terms = {self.taken[place]: -1}
         needed = 0
@@ -186,13 +192,8 @@ class BlockModel:
 
     def _interval(self, n: int, row: Row) -> None:
         """What each lot is worth that blocks can reach; what they cannot reach is a constant."""
-        problem = self.problem
-        per_step = [
-            (-1 if block.buys else 1) * block.profile_wh[n] // problem.lot // problem.most[place]
-            for place, block in enumerate(problem.auction.blocks)
-        ]
-        sold = sum(lots * problem.most[p] for p, lots in enumerate(per_step) if lots > 0)
-        bought = sum(lots * problem.most[p] for p, lots in enumerate(per_step) if lots < 0)
+        per_step = self._per_step(n)
+        bought, sold = self._reach(per_step)
         first, last = max(0, row.asked + bought), row.asked + sold
         terms: Terms = {}
         before = 0
@@ -208,6 +209,58 @@ class BlockModel:
             if lots:
                 self._add(terms, self.steps[place], -lots)
         self._condition(row.asked - first, row.asked - first, terms)
+
+    def _price(self, n: int) -> tuple[int, int, int]:
+        """The column of an interval's price, between the lines, with the lowest and the highest that it may be."""
+        known = self.priced.get(n)
+        if known is not None:
+            return known
+        problem, row = self.problem, self.problem.rows[n]
+        per_step = self._per_step(n)
+        bought, sold = self._reach(per_step)
+        low, high = row.ends(sold)[0], row.ends(bought)[1]
+        lowest, highest = problem.lowest if low is None else low, problem.highest if high is None else high
+        price = self._column(lowest, highest)
+        for sign, lines in (
+            (1, upper_lines(row, bought, sold, problem.highest)),
+            (-1, lower_lines(row, bought, sold, problem.lowest)),
+        ):
+            for run, rise, at in lines:
+                terms: Terms = {price: sign * run}
+                for place, lots in enumerate(per_step):
+                    if lots:
+                        self._add(terms, self.steps[place], -sign * rise * lots)
+                self._condition(-INFINITY, sign * at, terms)
+        self.priced[n] = price, lowest, highest
+        return self.priced[n]
+
+    def _gains(self, place: int) -> None:
+        """Where the block is accepted, prices between the lines do not make it lose."""
+        block, lot = self.problem.auction.blocks[place], self.problem.lot
+        lots = {n: energy // lot for n, energy in enumerate(block.profile_wh) if energy}
+        owed = block.limit_price_nano_per_kwh // self.problem.tick * sum(lots.values())
+        sign = 1 if block.buys else -1
+        terms: Terms = {}
+        worst = 0
+        for n, wanted in lots.items():
+            price, lowest, highest = self._price(n)
+            terms[price] = sign * wanted
+            worst += wanted * (highest if block.buys else lowest)
+        loss = sign * (worst - owed)
+        self._condition(-INFINITY, sign * owed + loss, {**terms, self.taken[place]: loss})
+
+    def _per_step(self, n: int) -> list[int]:
+        """What a step of each block sells (+) or buys (-) of an interval, in lots."""
+        problem = self.problem
+        return [
+            (-1 if block.buys else 1) * block.profile_wh[n] // problem.lot // problem.most[place]
+            for place, block in enumerate(problem.auction.blocks)
+        ]
+
+    def _reach(self, per_step: Sequence[int]) -> tuple[int, int]:
+        """How many lots more the blocks may buy (-) and sell."""
+        all_of = [lots * most for lots, most in zip(per_step, self.problem.most, strict=True)]
+        return sum(lots for lots in all_of if lots < 0), sum(lots for lots in all_of if lots > 0)
 
     def _links(self, blocks: Sequence[BlockOrder]) -> None:
         for place, block in enumerate(blocks):

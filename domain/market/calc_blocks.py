@@ -1,4 +1,4 @@
-"""The best acceptance of block orders, with a mixed-integer solver; `blocks.flaw_of` judges what it says.
+"""The best acceptance of block orders, with a mixed-integer solver; `block_check.flaw_of` judges what it says.
 
 In every interval bids and asks stand in one row from the dearest to the cheapest; so many lots are gone into it as are
 asked and as accepted blocks sell more than they buy. What each lot there is worth is the solver's objective, blocks
@@ -6,10 +6,12 @@ are its integers. Whatever it finds is put into integers first; then prices are 
 loses. Where there are none, at least one of these blocks has to be accepted less: the solution gains as much as every
 right one that is left, so if a right one accepted all of them as much, its prices would suit this one, too. With this
 as a further condition the solver looks again; the first solution with prices is the best one.
+
+A block that loses by itself, at the prices that suit it best, tells more: the solver learns what these prices are at
+most (`block_hull`), and which few of the others keep the block losing however much the rest moves.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from domain.market.block_problem import BlockProblem, Steps
 from domain.market.blocks import (
@@ -26,9 +28,6 @@ from domain.market.calc_block_model import BlockModel
 from domain.market.clearing import Clearing, Offer, clearing_at, fills
 
 Tell = Callable[[str], None]
-
-IMPROVEMENTS: Final = 1_000
-"""Blocks that are tried one after the other, to make a good result a better one."""
 
 
 def solve(auction: BlockAuction, time_limit_s: int = 20, tell: Tell = lambda _: None) -> BlockResult:
@@ -70,8 +69,6 @@ class _Search:
             self.model.less(steps)
             if not dived:
                 self.dive(steps)
-                self.improve()
-                self.tell(f"improved to {self.best_worth}")
                 dived = True
         if self.best_worth >= self.bound:
             self.earliest()
@@ -132,36 +129,6 @@ class _Search:
                 if prices is not None:
                     self.keep(tuple(left), prices)
                     return
-
-    def improve(self) -> None:
-        """Takes in one block after the other and leaves out whoever loses by it, as long as that gains."""
-        tries = IMPROVEMENTS
-        again = True
-        while again:
-            again = False
-            for place, most in enumerate(self.problem.most):
-                if self.best[place] == most or place in self.hopeless:
-                    continue
-                if not tries:
-                    return
-                tries -= 1
-                before = self.best_worth
-                self.repair_with(self.problem.with_block(self.best, place), place)
-                again = again or self.best_worth > before
-
-    def repair_with(self, left: list[int], place: int) -> None:
-        """Like `repair`, of a solution that accepts a block which is to stay."""
-        while left[place]:
-            steps = tuple(left)
-            losing = self.problem.losing(steps) if self.problem.balances(steps) else {self.problem.worst(steps)}
-            if not losing:
-                if self.problem.worth(steps) > self.best_worth:
-                    prices = self.prices_for(steps)
-                    if prices is not None:
-                        self.keep(steps, prices)
-                return
-            left[self.problem.worst(steps)] = 0
-            self.problem.unlink(left)
 
     def keep(self, steps: Steps, prices: list[int | None]) -> None:
         worth = self.problem.worth(steps)

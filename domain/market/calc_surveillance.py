@@ -238,4 +238,5 @@ CALCULATION = Calculation(
     cutoff=_cutoff,
     compute=compute,
     may_find_nothing=True,
+    concerns=lambda fact: fact.body.watched,
 )

@@ -20,7 +20,8 @@ def seller_gets(terms: Version | RevisedTerms | TradeMade) -> int:
     return terms.price_nano_per_kwh if price is None else price
 
 
-_REPEATED: Final = tuple(f.name for f in fields(ContractConcluded) if f.name not in ("contract", "trade"))
+_CONCLUDED: Final[Any] = ContractConcluded  # which is no dataclass to who compiles it
+_REPEATED: Final = tuple(f.name for f in fields(_CONCLUDED) if f.name not in ("contract", "trade"))
 
 
 @dataclass(slots=True)
@@ -68,25 +69,10 @@ class Held:
 
 @dataclass(slots=True)
 class Agreements:
-    """The contracts of a market by id, `ending` those that are forgotten together with an instrument."""
+    """The contracts of a market by id, each until the last of its deliveries is settled."""
 
     contracts: dict[str, Held] = field(default_factory=dict)
-    ending: dict[Key, list[str]] = field(default_factory=dict)
     revisions: int = 0
-
-    def hold(self, contract: ContractConcluded, concluded_at: int, last: Key) -> None:
-        """Keeps a contract until the last of its instruments is forgotten."""
-        self.contracts[contract.contract] = Held(contract, concluded_at)
-        ending = self.ending.get(last)
-        if ending is None:
-            self.ending[last] = [contract.contract]
-        else:
-            ending.append(contract.contract)
-
-    def forget(self, instrument: Key) -> None:
-        """Drops the contracts whose deliveries are all settled."""
-        for contract in self.ending.pop(instrument, ()):
-            del self.contracts[contract]
 
     def of(self, party: str) -> Iterator[Held]:
         """The contracts of a party that are not cancelled, in the order of their conclusion."""
@@ -103,10 +89,10 @@ class Agreements:
         packed = texts([version.contract for version in versions]), trades, columns
         others = {c: h for c, h in self.contracts.items() if type(h.version) is not ContractConcluded or h.revision}
         order = texts(list(self.contracts)) if others else None
-        return packed, repeated(held.concluded_at for held in plain), others, order, self.ending, self.revisions
+        return packed, repeated(held.concluded_at for held in plain), others, order, self.revisions
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        (contracts, trades, columns), concluded, others, order, self.ending, self.revisions = state
+        (contracts, trades, columns), concluded, others, order, self.revisions = state
         names, whens = texts_of(contracts), repeated_of(concluded)
         values = [repeated_of(column) for column in columns]
         found: dict[str, Held] = {}

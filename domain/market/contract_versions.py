@@ -65,7 +65,7 @@ def concluded(
         None if agreed is None else agreed.baseline_method,
         0 if agreed is None else agreed.tolerance_ppm,
         0 if agreed is None else agreed.penalty_ppm,
-        None if duration_min == rules.interval_min else duration_min,
+        None if duration_min is None or duration_min == rules.interval_min else duration_min,
         seller_price_nano_per_kwh,
     )
 

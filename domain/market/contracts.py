@@ -41,7 +41,7 @@ from schemas.market.contract_events import (
     RevisionProposed,
     RevisionReason,
 )
-from schemas.market.events import CommandRefused, ContractConcluded
+from schemas.market.events import CommandRefused
 from schemas.values import MINUTE_US
 
 OUTCOMES: Final[Mapping[type, tuple[type, ...]]] = {
@@ -143,16 +143,6 @@ def _fee(state: Market, held: Held, debtor: str) -> list[CancellationFeeCharged]
             half_up(fee * whole_wh, _PICO_PER_MICRO),
         )
     ]
-
-
-def hold(state: Market, fact: ContractConcluded, concluded_at: int) -> None:
-    """For `evolve`: keeps a concluded contract as long as one of its deliveries is not settled."""
-    if len(fact.quantity_wh) == 1:
-        state.agreements.hold(fact, concluded_at, (fact.first_start_at, fact.interval_min))
-        return
-    last = instruments_of(state, fact)[-1]
-    if last is not None:
-        state.agreements.hold(fact, concluded_at, last.key)
 
 
 def apply(state: Market, fact: Fact) -> None:

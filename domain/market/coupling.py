@@ -31,12 +31,14 @@ def couple(books: Mapping[str, Sequence[Offer]], lines: Sequence[CalledLine], ru
     """The largest welfare, and of that the largest volume. Each book stands in the order of sequence.
 
     Again and again the pair of zones trades whose best open bid and ask are furthest apart and between which the
-    lines have room (room is also what flows the other way). Among equal pairs: in one zone, then as zones are listed.
+    lines have room (room is also what flows the other way). Among equal pairs: in one zone, then as buyers' zones are
+    listed.
     """
     open_ = {zone: _Depth(book) for zone, book in books.items()}
     flow = {line.line: 0 for line in lines}
+    hops = _hops(books, lines)
     while True:
-        pair = _furthest(open_, lines, flow)
+        pair = _furthest(open_, hops, flow)
         if pair is None:
             break
         seller, buyer, way = pair
@@ -141,36 +143,49 @@ class _Depth:
         return Ends(self.bid_accepted, bid_rejected, self.ask_accepted, ask_rejected)
 
 
-_Way = tuple[tuple[CalledLine, int], ...]
+_Way = list[tuple[CalledLine, int]]
+_Hop = tuple[str, str, CalledLine, int]
 
 
-def _furthest(open_: Mapping[str, _Depth], lines: Sequence[CalledLine], flow: Flows) -> tuple[str, str, _Way] | None:
-    found = None
-    most = (-1, False)
-    for seller, depth in open_.items():
-        if not depth.asks:
+def _hops(zones: Iterable[str], lines: Sequence[CalledLine]) -> list[_Hop]:
+    """Every line each way, in an order in which what is known of a zone reaches all others: to the roots, and back."""
+    outward: list[_Hop] = []
+    for root in zones:
+        reached = [root]
+        if any(root in hop[:2] for hop in outward):
             continue
-        for buyer, way in _ways(seller, lines, flow).items():
-            bids = open_[buyer].bids
-            if not bids:
-                continue
-            apart = (bids[-1][0] - depth.asks[-1][0], seller == buyer)
+        for here in reached:
+            for line in lines:
+                for near, there, sign in ((line.from_zone, line.to_zone, 1), (line.to_zone, line.from_zone, -1)):
+                    if near == here and there not in reached:
+                        outward.append((here, there, line, sign))
+                        reached.append(there)
+    return [*((there, here, line, -sign) for here, there, line, sign in reversed(outward)), *outward]
+
+
+def _furthest(open_: Mapping[str, _Depth], hops: Iterable[_Hop], flow: Flows) -> tuple[str, str, _Way] | None:
+    """A seller's zone, a buyer's, and the lines between them, the last one first."""
+    cheapest = {zone: depth.asks[-1][0] if depth.asks else None for zone, depth in open_.items()}
+    via: dict[str, tuple[str, CalledLine, int]] = {}
+    for from_, to, line, sign in hops:
+        ask, best = cheapest[from_], cheapest[to]
+        if ask is not None and (best is None or ask < best) and _room(line, sign, flow) > 0:
+            cheapest[to], via[to] = ask, (from_, line, sign)
+    buyer = None
+    most = (-1, False)
+    for zone, depth in open_.items():
+        ask = cheapest[zone]
+        if depth.bids and ask is not None:
+            apart = (depth.bids[-1][0] - ask, zone not in via)
             if apart[0] >= 0 and apart > most:
-                most, found = apart, (seller, buyer, way)
-    return found
-
-
-def _ways(zone: str, lines: Sequence[CalledLine], flow: Flows) -> dict[str, _Way]:
-    """The zones to which more can flow, and over which lines."""
-    ways: dict[str, _Way] = {zone: ()}
-    reached = [zone]
-    for here in reached:
-        for line in lines:
-            for there, near, sign in ((line.to_zone, line.from_zone, 1), (line.from_zone, line.to_zone, -1)):
-                if near == here and there not in ways and _room(line, sign, flow) > 0:
-                    ways[there] = (*ways[here], (line, sign))
-                    reached.append(there)
-    return ways
+                most, buyer = apart, zone
+    if buyer is None:
+        return None
+    seller, way = buyer, []
+    while seller in via:
+        seller, line, sign = via[seller]
+        way.append((line, sign))
+    return seller, buyer, way
 
 
 def _room(line: CalledLine, sign: int, flow: Flows) -> int:

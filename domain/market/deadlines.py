@@ -10,11 +10,6 @@ from domain.market.timers import Ahead, in_order
 from schemas.envelope import Moment
 
 
-def due(state: Market) -> int | None:
-    """The next time at which `advance` has something to say; 0 while something waits to be written out in slices."""
-    return state.timers[0][0] if state.timers else None
-
-
 def advance(state: Market, now: Moment, limit: int) -> Iterable[Any]:
     """At most `limit` facts: first what waits to be written out, then what is due, by time and kind."""
     if not state.timers or state.timers[0][0] > now.at:

@@ -4,10 +4,9 @@ Orders come by here directly, everything else belongs to a stream (`domain/marke
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from domain.market import amending, deadlines, evolution, trading, validation
-from domain.market.contracts import hold
 from domain.market.credit import notice
 from domain.market.refusal import refused
 from domain.market.state import Market
@@ -17,12 +16,8 @@ from schemas.market.commands import CancelOrder, SubmitOrder
 from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
-    GateClosed,
     OrderAccepted,
-    OrderAmended,
     OrderCancelled,
-    OrderReduced,
-    OrdersCancelled,
     TradeMade,
 )
 
@@ -35,17 +30,8 @@ OUTCOMES: Mapping[type, tuple[type, ...]] = {
     **{wish: facts for stream in STREAMS for wish, facts in stream.OUTCOMES.items()},
 }
 
-_BOOK: Final = frozenset(
-    [
-        OrderAccepted,
-        TradeMade,
-        OrderCancelled,
-        OrdersCancelled,
-        OrderReduced,
-        OrderAmended,
-        GateClosed,
-    ]
-)
+_SELDOM: Final = frozenset(get_args(evolution.Seldom))
+"""What else happens to orders and books than being accepted and traded."""
 
 
 def initial(key: str) -> Market:
@@ -77,23 +63,31 @@ def advance(state: Market, now: Moment, limit: int) -> Iterable[Any]:
 
 
 def due(state: Market) -> int | None:
-    """When `advance` has something to say next."""
-    return deadlines.due(state)
+    """When `advance` has something to say next; 0 while something waits to be written out in slices."""
+    return state.timers[0][0] if state.timers else None
 
 
 def evolve(state: Market, fact: Recorded[Any]) -> Market:
-    """The market after a fact: orders and books in `evolution`, the rest in the fact's stream."""
+    """The market after a fact: orders, books and what is concluded in `evolution`, the rest in the fact's stream."""
     body = fact.body
     kind = type(body)
     state.partition, state.reached_seq = fact.partition, fact.meta.seq
     over = True
-    if kind in _BOOK:
+    if kind is OrderAccepted:
+        evolution.accepted(state, body)
+        over = False
+    elif kind is TradeMade:
+        over = evolution.traded(state, body)
+    elif kind is ContractConcluded:
+        evolution.keep(state, body, fact.meta.tick.at)
+        if body.trade is not None:  # its trade has changed everything else
+            return state
+        APPLIES[kind](state, body)
+    elif kind is CommandRefused:  # nothing else is changed by it
+        return state
+    elif kind in _SELDOM:
         over = evolution.apply(state, body, fact.meta.tick.at)
     else:
-        if kind is ContractConcluded:
-            hold(state, body, fact.meta.tick.at)
-            if body.trade is not None:  # its trade has changed everything else
-                return state
         APPLIES[kind](state, body)
     if state.standing.calls:
         notice(state)

@@ -1,10 +1,11 @@
 """Enquiries (Y.2072 6.2.2, stage 3): amount and duration asked, offers of several sellers combined, or negotiated.
 
-Sellers reserve while their offers stand, the enquirer from his acceptance on; then all is posted as one contract for
-each offer taken, or void. What reaches the whole amount within the limit waits for the enquirer (or is accepted at
-once, where he said so and has the credit); what does not is a counter-offer of the actual amount, duration and price,
-which he accepts, answers with another price as often as the rules allow, rejects, or lets lapse. An offer is made once
-and comes down once a round. `enquiry_table` says what is on the table.
+Sellers reserve while their offers stand, room on the lines to the enquirer's zone too, the enquirer from his
+acceptance on; then all is posted as one contract for each offer taken, or void. What reaches the whole amount within
+the limit waits for the enquirer (or is accepted at once, where he said so and has the credit); what does not is a
+counter-offer of the actual amount, duration and price, which he accepts, answers with another price as often as the
+rules allow, rejects, or lets lapse. An offer is made once and comes down once a round. `enquiry_table` says what is on
+the table.
 """
 
 from collections.abc import Mapping
@@ -129,7 +130,7 @@ def _offered(state: Market, wish: OfferEnergy, offer_id: str, now: Moment) -> li
     made = OfferMade(
         state.market, wish.enquiry, offer_id, sequence, wish.party, wish.connection, wish.quantity_wh, price
     )
-    offers = *enquiry.offers.values(), enquiry_evolution.offer_of(enquiry, made)
+    offers = *enquiry.offers.values(), enquiry_evolution.offer_of(state, enquiry, made)
     within = [offer for offer in offers if offer.price_nano_per_kwh <= enquiry.limit_nano_per_kwh]
     asked_wh = enquiry.opened.quantity_wh
     if combine(asked_wh, within).quantity_wh != asked_wh:

@@ -4,7 +4,8 @@ from typing import Final, assert_never
 
 from domain.market.enquiry_state import Enquiry, Offer, Stage
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
-from domain.market.profiles import commit, sell
+from domain.market.network import Path
+from domain.market.profiles import commit, cross, sell
 from domain.market.state import Market
 from domain.market.timers import ENQUIRY_DEADLINE
 from schemas.market.enquiry_events import (
@@ -49,7 +50,7 @@ def apply(state: Market, fact: Fact) -> None:
     enquiry = state.enquiries.known[fact.enquiry]
     match fact:
         case OfferMade():
-            offer = enquiry.offers[fact.offer] = offer_of(enquiry, fact)
+            offer = enquiry.offers[fact.offer] = offer_of(state, enquiry, fact)
             enquiry.made = fact.sequence
             _reserve(state, enquiry, offer, 1)
         case OfferWithdrawn():
@@ -76,11 +77,14 @@ def apply(state: Market, fact: Fact) -> None:
             assert_never(fact)
 
 
-def offer_of(enquiry: Enquiry, fact: OfferMade) -> Offer:
+def offer_of(state: Market, enquiry: Enquiry, fact: OfferMade) -> Offer:
     """The offer as it stands after its fact."""
+    opened = enquiry.opened
+    zone, first = state.connections[fact.connection].zone, state.instruments[opened.first_start_at, opened.interval_min]
+    path: Path = () if zone == opened.zone or first.paths is None else first.paths[zone, opened.zone]
     sold = sold_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.assumed_price_nano_per_kwh)
     what = fact.quantity_wh, fact.price_nano_per_kwh
-    return Offer(fact.offer, fact.sequence, fact.seller, fact.connection, *what, sold)
+    return Offer(fact.offer, fact.sequence, fact.seller, fact.connection, *what, sold, zone, path)
 
 
 def _opened(state: Market, fact: EnquiryOpened) -> None:
@@ -100,7 +104,9 @@ def _until(state: Market, enquiry: Enquiry, deadline_at: int) -> None:
 
 def _reserve(state: Market, enquiry: Enquiry, offer: Offer, sign: int) -> None:
     opened = enquiry.opened
-    sell(state, opened.first_start_at, opened.interval_min, offer.connection, offer.quantity_wh, sign)
+    where = opened.first_start_at, opened.interval_min
+    sell(state, *where, offer.connection, offer.quantity_wh, sign)
+    cross(state, *where, offer.path, offer.quantity_wh, sign)
     state.account(offer.seller).exposure_pico += sign * sum(offer.quantity_wh) * offer.sold_pico_per_wh
 
 
@@ -124,7 +130,8 @@ def _accepted(state: Market, enquiry: Enquiry, fact: OfferAccepted) -> None:
     where = opened.first_start_at, opened.interval_min
     sell(state, *where, offer.connection, fact.quantity_wh)
     sell(state, *where, opened.connection, fact.quantity_wh, -1)
+    cross(state, *where, offer.path, fact.quantity_wh)
     bought = bought_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.credit)
-    zones = opened.zone, opened.zone
+    zones = offer.zone, opened.zone
     commit(state, *where, zones, fact.seller, fact.quantity_wh, offer.sold_pico_per_wh)
     commit(state, *where, zones, fact.buyer, fact.quantity_wh, bought)

@@ -5,7 +5,15 @@ from typing import Any, Final
 from domain.market.enquiry_state import Enquiry, Stage
 from domain.market.enquiry_table import needed_pico, on_the_table
 from domain.market.exposure import sold_pico_per_wh
-from domain.market.profiles import listed, refuse_party, refuse_profile, refuse_sale, refuse_time
+from domain.market.profiles import (
+    listed,
+    refuse_crossing,
+    refuse_party,
+    refuse_profile,
+    refuse_sale,
+    refuse_time,
+    sources_of,
+)
 from domain.market.refusal import Refusal
 from domain.market.state import Market
 from domain.market.validation import refuse_credit, refuse_price, refuse_quantity
@@ -105,12 +113,13 @@ def _refuse_offer(state: Market, enquiry: Enquiry, wish: OfferEnergy, actor: str
         return Refusal(MarketRefusal.SAME_PARTY)
     if (refusal := _refuse_stage(enquiry, now, Stage.OFFERS)) is not None:
         return refusal
-    if (refusal := refuse_party(state, wish.party, wish.connection, opened.zone, True)) is not None:
+    found = listed(state, opened.first_start_at, len(opened.quantity_wh))
+    assert not isinstance(found, Refusal), "what is asked is listed until its gate"
+    sources = sources_of(found[0], opened.zone)
+    if (refusal := refuse_party(state, wish.party, wish.connection, sources, True)) is not None:
         return refusal
     if len(enquiry.offers) >= MAX_OFFERS:
         return Refusal(MarketRefusal.TOO_MANY_OFFERS, MAX_OFFERS, len(enquiry.offers) + 1)
-    found = listed(state, opened.first_start_at, len(opened.quantity_wh))
-    assert not isinstance(found, Refusal), "what is asked is listed until its gate"
     if len(wish.quantity_wh) != len(found):
         return Refusal(MarketRefusal.PROFILE_DIFFERS, len(found), len(wish.quantity_wh))
     rules, price = found[0].rules, wish.price_nano_per_kwh
@@ -119,6 +128,7 @@ def _refuse_offer(state: Market, enquiry: Enquiry, wish: OfferEnergy, actor: str
         _refuse_part(rules, opened.quantity_wh, wish.quantity_wh)
         or refuse_price(rules, price)
         or refuse_sale(state, wish.connection, found, wish.quantity_wh)
+        or refuse_crossing(found, state.connections[wish.connection].zone, opened.zone, wish.quantity_wh)
         or refuse_credit(state, wish.party, sum(wish.quantity_wh) * sold)
     )
 

@@ -141,7 +141,7 @@ def _contract(state: Market, enquiry: Enquiry, offer: Offer, taken: Sequence[int
         opened.enquirer,
         offer.connection,
         opened.connection,
-        opened.zone,
+        offer.zone,
         opened.zone,
         first_start_at,
         quantity_wh,

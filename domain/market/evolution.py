@@ -6,11 +6,13 @@ from typing import Final, assert_never
 from domain.market.block_state import Span, covers, span_name
 from domain.market.book import Order
 from domain.market.capability import Slot, use
+from domain.market.contract_state import Held
 from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
 from domain.market.network import flow, hold
 from domain.market.state import Instrument, Market
 from domain.market.timers import AT_ONCE, BLOCK_UNCROSSING, CLOSING, EXPIRY, LEAVING, UNCROSSING
 from schemas.market.events import (
+    ContractConcluded,
     GateClosed,
     OrderAccepted,
     OrderAmended,
@@ -23,42 +25,15 @@ from schemas.market.events import (
 )
 from schemas.values import MINUTE_US, Side
 
-Fact = OrderAccepted | TradeMade | OrderCancelled | OrdersCancelled | OrderReduced | OrderAmended | GateClosed
+Seldom = OrderCancelled | OrdersCancelled | OrderReduced | OrderAmended | GateClosed
+"""What `apply` takes; every order passes through the functions before it."""
 
 _BUY: Final = Side.BUY  # an enum finds its members by name, every time
 _AON: Final = Restriction.AON
 
 
-def apply(state: Market, fact: Fact, at: int) -> bool:
-    """Changes the state by one fact of the time `at`, the frequent ones first; says whether a timer may be over."""
-    if isinstance(fact, OrderAccepted):
-        _accepted(state, fact)
-        return False
-    if isinstance(fact, TradeMade):
-        return _traded(state, fact)
-    if isinstance(fact, OrderCancelled):
-        _cancelled(state, (fact.order,))
-    elif isinstance(fact, OrdersCancelled):
-        instrument = state.instruments[state.orders[fact.orders[0]].instrument]
-        _cancelled(state, fact.orders)
-        if instrument.closed:
-            _goes_on(state, instrument, at)
-    elif isinstance(fact, OrderReduced):
-        order = state.orders[fact.order]
-        _lessen(state, order, order.rest_wh - fact.rest_wh)
-        instrument = state.instruments[order.instrument]
-        instrument.book.reduce(order, fact.rest_wh)
-        _made_way(state, instrument)
-    elif isinstance(fact, OrderAmended):
-        _amended(state, fact)
-    elif isinstance(fact, GateClosed):
-        _closed(state, state.instruments[fact.delivery_start_at, fact.interval_min])
-    else:
-        assert_never(fact)
-    return True
-
-
-def _accepted(state: Market, fact: OrderAccepted) -> None:
+def accepted(state: Market, fact: OrderAccepted) -> None:
+    """An order rests; no timer is over by that."""
     key = fact.delivery_start_at, fact.interval_min
     instrument = state.instruments[key]
     order_id, party, price, quantity_wh = fact.order, fact.party, fact.limit_price_nano_per_kwh, fact.quantity_wh
@@ -95,15 +70,16 @@ def _accepted(state: Market, fact: OrderAccepted) -> None:
         state.remind(fact.expires_at, EXPIRY, fact.sequence, order_id)
 
 
-def _traded(state: Market, fact: TradeMade) -> bool:
-    instrument = state.instruments[fact.delivery_start_at, fact.interval_min]
+def traded(state: Market, fact: TradeMade) -> bool:
+    """Both orders are filled as far as they met; says whether a timer may be over."""
+    buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
+    instrument = state.instruments[buyer.instrument]
     price, seller_price, quantity_wh = fact.price_nano_per_kwh, fact.seller_price_nano_per_kwh, fact.quantity_wh
     if seller_price is None:
         seller_price = price
-    bought = quantity_wh * bought_pico_per_wh(price, instrument.rules.credit)
-    sold = quantity_wh * sold_pico_per_wh(seller_price, instrument.rules.assumed_price_nano_per_kwh)
-    buyer, seller = state.orders[fact.buy_order], state.orders[fact.sell_order]
-    zones = seller.zone, buyer.zone
+    rules, zones = instrument.rules, (seller.zone, buyer.zone)
+    bought = quantity_wh * bought_pico_per_wh(price, rules.credit)
+    sold = quantity_wh * sold_pico_per_wh(seller_price, rules.assumed_price_nano_per_kwh)
     _filled(state, instrument, zones, buyer, quantity_wh, bought, fact.buy_rest_wh)
     _filled(state, instrument, zones, seller, quantity_wh, sold, fact.sell_rest_wh)
     use(instrument.slots, fact.buyer_connection, -quantity_wh // len(instrument.slots))
@@ -114,12 +90,52 @@ def _traded(state: Market, fact: TradeMade) -> bool:
         state.session_auctions.traded(*instrument.key, fact.buy_order, fact.sell_order, quantity_wh)
     if instrument.paths is not None:
         _crossed(state, instrument, buyer.zone, seller.zone, quantity_wh)
+    if instrument.book.whole:
         _made_way(state, instrument)
-        return True
-    _made_way(state, instrument)
-    if buyer.expires_at is not None or seller.expires_at is not None:
-        return True
-    return bool(state.timers) and state.timers[0][0] == AT_ONCE  # a book that is looked through may be done
+    return buyer.expires_at is not None or seller.expires_at is not None or _waits(state)
+
+
+def keep(state: Market, fact: ContractConcluded, concluded_at: int) -> None:
+    """Keeps a contract as long as one of its deliveries is not settled."""
+    last_at, duration_min = fact.first_start_at, fact.duration_min or fact.interval_min
+    if len(fact.quantity_wh) != 1:
+        behind_min = len(fact.quantity_wh) * fact.interval_min
+        last_at += (behind_min - 1) // duration_min * duration_min * MINUTE_US
+    instrument = state.instruments.get((last_at, duration_min))
+    if instrument is not None:
+        state.agreements.contracts[fact.contract] = Held(fact, concluded_at)
+        instrument.concluded.append(fact.contract)
+
+
+def apply(state: Market, fact: Seldom, at: int) -> bool:
+    """Changes the state by one fact of the time `at`; says whether a timer may be over."""
+    if isinstance(fact, OrderCancelled):
+        order = state.orders[fact.order]
+        _cancelled(state, (fact.order,))
+        return order.expires_at is not None or _waits(state)
+    if isinstance(fact, OrdersCancelled):
+        instrument = state.instruments[state.orders[fact.orders[0]].instrument]
+        _cancelled(state, fact.orders)
+        if instrument.closed:
+            _goes_on(state, instrument, at)
+    elif isinstance(fact, OrderReduced):
+        order = state.orders[fact.order]
+        _lessen(state, order, order.rest_wh - fact.rest_wh)
+        instrument = state.instruments[order.instrument]
+        instrument.book.reduce(order, fact.rest_wh)
+        _made_way(state, instrument)
+    elif isinstance(fact, OrderAmended):
+        _amended(state, fact)
+    elif isinstance(fact, GateClosed):
+        _closed(state, state.instruments[fact.delivery_start_at, fact.interval_min])
+    else:
+        assert_never(fact)
+    return True
+
+
+def _waits(state: Market) -> bool:
+    """Whether something waits to be written out, or a book to be looked through: any order may be what it is about."""
+    return bool(state.timers) and state.timers[0][0] == AT_ONCE
 
 
 def _crossed(state: Market, instrument: Instrument, buyer_zone: str, seller_zone: str, quantity_wh: int) -> None:
@@ -199,7 +215,8 @@ def _cancelled(state: Market, orders: Sequence[str]) -> None:
         instrument.book.reduce(order, 0)
         del state.orders[order_id]
         instrument.ended[order_id] = order.party
-        _made_way(state, instrument)
+        if instrument.book.whole:
+            _made_way(state, instrument)
 
 
 def _lessen(state: Market, order: Order, energy_wh: int) -> None:
@@ -276,7 +293,8 @@ def forget(state: Market, instrument: Instrument) -> None:
     """Nothing of a settled delivery is needed any more."""
     for contract in instrument.contracts:
         del state.negotiations[contract]
-    state.agreements.forget(instrument.key)
+    for contract in instrument.concluded:
+        del state.agreements.contracts[contract]
     del state.instruments[instrument.key]
     for slot in instrument.slots:
         slot.books -= 1

@@ -38,7 +38,7 @@ def bought_pico_per_wh(price_nano_per_kwh: int, rules: CreditRules | None) -> in
 
 def sold_pico_per_wh(price_nano_per_kwh: int, assumed_nano_per_kwh: int) -> int:
     """What a sold Wh, open or undelivered, counts: its replacement at the assumed price, and a negative price."""
-    shortfall = max(0, assumed_nano_per_kwh - price_nano_per_kwh)
+    shortfall = assumed_nano_per_kwh - price_nano_per_kwh if price_nano_per_kwh < assumed_nano_per_kwh else 0
     return shortfall - price_nano_per_kwh if price_nano_per_kwh < 0 else shortfall
 
 

@@ -7,9 +7,14 @@ from typing import Final
 from domain.market.book import Order
 from domain.market.state import Instrument, Key, Market
 from domain.market.timers import CLOSING, EXPIRY, GATE, Ahead, Timed, Timer
-from schemas.market.events import GateClosed, OrderCancelled, OrdersCancelled, Phase
+from schemas.market.events import GateClosed, OrderCancelled, OrdersCancelled, Phase, RuleSet
 from schemas.market.reasons import CancelReason
 from schemas.values import Side
+
+# An enum finds its members by name, every time.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_EXPIRED: Final = CancelReason.EXPIRED
 
 MAX_SLICE: Final = 100
 """Orders in one `OrdersCancelled`."""
@@ -20,7 +25,7 @@ MAX_SLICES: Final = 10
 
 def cancelled(state: Market, order: Order, reason: CancelReason) -> OrderCancelled:
     """The fact that takes all that is left of a resting order out of the book."""
-    side = Side.BUY if order.buys else Side.SELL
+    side = _BUY if order.buys else _SELL
     return OrderCancelled(state.market, order.order, order.party, order.instrument[0], side, order.rest_wh, reason)
 
 
@@ -41,7 +46,7 @@ def _expire(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrderCancelle
     if order.order not in ahead.gone:
         ahead.room -= 1
         ahead.gone.add(order.order)
-        yield cancelled(state, order, CancelReason.EXPIRED)
+        yield cancelled(state, order, _EXPIRED)
 
 
 def _close(state: Market, timer: Timer, ahead: Ahead) -> Iterator[GateClosed | OrdersCancelled]:
@@ -51,12 +56,19 @@ def _close(state: Market, timer: Timer, ahead: Ahead) -> Iterator[GateClosed | O
     gone = sum(1 for order in ahead.gone if order in orders and orders[order].instrument == instrument.key)
     ahead.room -= 1
     resting = instrument.book.resting - gone
-    yield GateClosed(state.market, instrument.delivery_start_at, instrument.duration_min, resting)
+    watched = is_watched(instrument.rules)
+    yield GateClosed(state.market, instrument.delivery_start_at, instrument.duration_min, resting, watched)
     yield from _written_out(state, instrument, ahead)
 
 
+def is_watched(rules: RuleSet) -> bool:
+    """Whether surveillance looks at what is traded under these rules."""
+    watch = rules.surveillance
+    return watch is not None and bool(watch.wash_wh or watch.layering_wh or watch.withheld_wh)
+
+
 def _write_out(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrdersCancelled]:
-    instrument = state.instruments[closing_key(timer)]
+    instrument = state.instruments[gate_key(timer)]
     yield from _written_out(state, instrument, ahead)
 
 
@@ -69,12 +81,7 @@ def _written_out(state: Market, instrument: Instrument, ahead: Ahead) -> Iterato
 
 
 def gate_key(timer: Timer) -> Key:
-    """The instrument of a gate's timer."""
-    return timer[2], int(timer[3])
-
-
-def closing_key(timer: Timer) -> Key:
-    """The instrument of a closed book that is being written out."""
+    """The instrument that a timer is about: its subject is `evolution.name_of` it."""
     start, duration = timer[3].split("/")
     return int(start), int(duration)
 
@@ -86,7 +93,7 @@ def _is_closed(state: Market, timer: Timer) -> bool:
 
 def _is_written_out(state: Market, timer: Timer) -> bool:
     """Or there is a later timer for what is left."""
-    instrument = state.instruments.get(closing_key(timer))
+    instrument = state.instruments.get(gate_key(timer))
     return instrument is None or not instrument.book.resting or timer[0] <= instrument.written_at
 
 

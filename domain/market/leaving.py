@@ -9,7 +9,7 @@ from typing import Final
 
 from domain.market.book import Order
 from domain.market.evolution import uncross
-from domain.market.gates import cancelled_together, closing_key
+from domain.market.gates import cancelled_together, gate_key
 from domain.market.state import Instrument, Market
 from domain.market.timers import AT_ONCE, DEFAULT, EXPIRY, LEAVING, Ahead, Timed, Timer
 from schemas.market.events import OrdersCancelled, Phase
@@ -62,7 +62,7 @@ def thaw(state: Market, instruments: Iterable[Instrument]) -> None:
 
 
 def _leave(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrdersCancelled]:
-    instrument = state.instruments[closing_key(timer)]
+    instrument = state.instruments[gate_key(timer)]
     left = [order for order in instrument.leaving if order in state.orders]
     ahead.stop = True
     for reason in dict.fromkeys(instrument.leaving[order] for order in left):
@@ -71,7 +71,7 @@ def _leave(state: Market, timer: Timer, ahead: Ahead) -> Iterator[OrdersCancelle
 
 
 def _have_left(state: Market, timer: Timer) -> bool:
-    instrument = state.instruments.get(closing_key(timer))
+    instrument = state.instruments.get(gate_key(timer))
     if instrument is None or instrument.closed or instrument.phase is Phase.AUCTION:
         return True
     return not any(order in state.orders for order in instrument.leaving)

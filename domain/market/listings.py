@@ -196,7 +196,7 @@ def _refuse_bid(state: Market, wish: PlaceBid, actor: str, now: Moment) -> Refus
         return Refusal(MarketRefusal.SAME_PARTY)
     if (over := _refuse_when_over(listing, now)) is not None:
         return over
-    if (broken := refuse_party(state, wish.party, wish.connection, listing.opened.zone, False)) is not None:
+    if (broken := refuse_party(state, wish.party, wish.connection, (listing.opened.zone,), False)) is not None:
         return broken
     before = listing.of(wish.party)
     if before is None and len(listing.bids) == MAX_BIDS:

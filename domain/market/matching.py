@@ -19,6 +19,10 @@ _SELF_TRADES: Final = SelfTradeMode.OFF
 _CANCEL_NEWEST: Final = SelfTradeMode.CANCEL_NEWEST
 _CANCEL_OLDEST: Final = SelfTradeMode.CANCEL_OLDEST
 _RESTS: Final = Restriction.NONE
+_FOK: Final = Restriction.FOK
+_AON: Final = Restriction.AON
+_IOC_REST: Final = CancelReason.IOC_REST
+_FOK_UNFILLABLE: Final = CancelReason.FOK_UNFILLABLE
 
 
 @dataclass(slots=True)
@@ -124,7 +128,7 @@ def match(  # noqa: PLR0912  (one walk; what stops it stands in the order in whi
             continue
         if resting.aon and open_wh > reach_wh:
             continue
-        filled = min(reach_wh, open_wh)
+        filled = open_wh if open_wh < reach_wh else reach_wh
         rest -= filled
         traded += filled
         meetings.append((resting, filled))
@@ -133,12 +137,12 @@ def match(  # noqa: PLR0912  (one walk; what stops it stands in the order in whi
     if traded < minimum_wh:
         return Matching([], quantity_wh, CancelReason.MINIMUM_UNFILLABLE)
     if traded < quantity_wh and restriction is not _RESTS:
-        if restriction is Restriction.FOK:
-            return Matching([], quantity_wh, CancelReason.FOK_UNFILLABLE)
-        if restriction is Restriction.AON:
+        if restriction is _FOK:
+            return Matching([], quantity_wh, _FOK_UNFILLABLE)
+        if restriction is _AON:
             return Matching([], quantity_wh, None)
         if ending is None:
-            ending = CancelReason.IOC_REST
+            ending = _IOC_REST
     return Matching(meetings, rest, ending, halted_at)
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final, assert_never
 from domain.identity import birthplace_of
 from domain.market.book import Order
 from domain.market.capability import capability_wh
-from domain.market.evolution import look_again, uncross
-from domain.market.gates import MAX_SLICE, closing_key
+from domain.market.evolution import look_again, name_of, uncross
+from domain.market.gates import MAX_SLICE, gate_key
 from domain.market.matching import ALL_WH, Bounds
 from domain.market.refusal import Refusal, refused
 from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
@@ -116,9 +116,8 @@ def apply(state: Market, fact: Fact) -> None:
 def collect(state: Market, instrument: Instrument, at: int) -> None:
     """For `evolve`: the book collects orders without matching them until then."""
     instrument.phase = Phase.CALL
-    start, duration_min = instrument.key
     instrument.collects_until = at
-    state.remind(at, HALT_END, start, str(duration_min))
+    state.remind(at, HALT_END, instrument.delivery_start_at, name_of(instrument))
 
 
 def _switch(state: Market, fact: TradingSuspended | TradingResumed, suspended: bool) -> None:
@@ -185,14 +184,14 @@ def _can_meet(instrument: Instrument, crossed: Sequence[Order]) -> bool:
 
 def _uncross(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
     """One order a call: the next one is judged when this one's trades stand."""
-    for fact in _met(state, state.instruments[closing_key(timer)], ahead.at, ahead.room, ahead.gone):
+    for fact in _met(state, state.instruments[gate_key(timer)], ahead.at, ahead.room, ahead.gone):
         ahead.stop = True
         ahead.room -= 1
         yield fact
 
 
 def _is_uncrossed(state: Market, timer: Timer) -> bool:
-    instrument = state.instruments.get(closing_key(timer))
+    instrument = state.instruments.get(gate_key(timer))
     return instrument is None or next(_met(state, instrument, 0, MAX_SLICE, set()), None) is None
 
 

@@ -101,8 +101,7 @@ def collect(state: Market, fact: SessionOpened, rules: SessionAuctionRules) -> N
     opens_at = fact.first_start_at - rules.opening_lead_min * MINUTE_US
     for instrument in _instruments(state, auction):
         instrument.opens_at, instrument.phase = opens_at, Phase.CALL
-    start, interval_min = auction.key
-    state.remind(opens_at + rules.opening_min * MINUTE_US, SESSION_CALL, start, str(interval_min))
+    state.remind(opens_at + rules.opening_min * MINUTE_US, SESSION_CALL, auction.first_start_at, auction.name)
 
 
 def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
@@ -262,9 +261,8 @@ def _call(state: Market, auction: SessionAuction, fact: SessionAuctionCalled) ->
         side.extend([] for _ in range(auction.intervals))
     for instrument in _instruments(state, auction):
         instrument.phase = Phase.AUCTION
-    start, interval_min = auction.key
-    state.remind(AT_ONCE, SESSION_LISTING, start, str(interval_min))
-    state.remind(fact.deadline_at, SESSION_DEADLINE, start, str(interval_min))
+    state.remind(AT_ONCE, SESSION_LISTING, auction.first_start_at, auction.name)
+    state.remind(fact.deadline_at, SESSION_DEADLINE, auction.first_start_at, auction.name)
 
 
 def _begin(auction: SessionAuction, fact: CallBlocksChecked) -> None:
@@ -288,8 +286,7 @@ def _taken(state: Market, auction: SessionAuction, fact: SessionBookChecked) -> 
 def _clear(state: Market, auction: SessionAuction, fact: SessionAuctionCleared) -> None:
     """From now on every block takes what is accepted of it, whatever it excluded."""
     auction.cleared = fact
-    start, interval_min = auction.key
-    state.remind(AT_ONCE, SESSION_TRADES, start, str(interval_min))
+    state.remind(AT_ONCE, SESSION_TRADES, auction.first_start_at, auction.name)
     if auction.check is None:
         return
     called = auction.auctioned()

@@ -59,6 +59,11 @@ class SessionAuction:
     cleared: SessionAuctionCleared | None = None
 
     @property
+    def name(self) -> str:
+        """The subject of its timers."""
+        return f"{self.first_start_at}/{self.interval_min}"
+
+    @property
     def key(self) -> Key:
         """Of the session's first delivery."""
         return self.first_start_at, self.interval_min

@@ -50,9 +50,10 @@ class Instrument:
 
     An order's quantity is split evenly over them. `paths` are the ways between the zones (none: there is one
     zone), `last_price_nano_per_kwh` is the reference of the bands, `written_at` when a slice of the closed book was
-    written out last. `ended` is whose the orders were of which nothing is open any more, `contracts` what is forgotten
-    together with it (of a contract over several intervals: with the first), `auction` what its book is called to
-    by itself, `leaving` which of its orders leave when an auction is over, `collects_until` when its call or halt ends.
+    written out last. `ended` is whose the orders were of which nothing is open any more. Forgotten together with it are
+    `contracts`, negotiated from this delivery on, and `concluded`, whose last delivery it is. `auction` is what its
+    book is called to by itself, `leaving` which of its orders leave when an auction is over, `collects_until` when its
+    call or halt ends.
     """
 
     delivery_start_at: int
@@ -71,6 +72,7 @@ class Instrument:
     book: Book = field(default_factory=Book)
     ended: dict[str, str] = field(default_factory=dict)
     contracts: list[str] = field(default_factory=list)
+    concluded: list[str] = field(default_factory=list)
     auction: Auction | None = None
     leaving: dict[str, CancelReason] = field(default_factory=dict)
     collects_until: int = -1
@@ -228,9 +230,8 @@ class Market:
     def ended(self, order: str) -> tuple[str, Instrument] | None:
         """Whose an order was of which nothing is open any more, and of which instrument; none when none is known."""
         for instrument in self.instruments.values():
-            party = instrument.ended.get(order)
-            if party is not None:
-                return party, instrument
+            if order in instrument.ended:
+                return instrument.ended[order], instrument
         return None
 
     def remind(self, at: int, kind: int, number: int, subject: str) -> None:

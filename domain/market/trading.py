@@ -29,6 +29,7 @@ from schemas.values import MINUTE_US, Side
 # An enum finds its members by name, every time: what every order asks for is looked up once.
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
+_RESTS: Final = Restriction.NONE
 _CONTINUOUS: Final = Phase.CONTINUOUS
 
 
@@ -43,7 +44,10 @@ def submit(state: Market, instrument: Instrument, command: Command[SubmitOrder],
     zone = state.connections[wish.connection].zone
     accepted = accept(state, instrument, wish, born(ids, 0), state.sequence + 1, zone)
     facts: list[Any] = [accepted]
-    if instrument.phase is _CONTINUOUS:
+    asks_more = wish.restriction is not _RESTS or wish.terms is not None
+    # Most orders ask for nothing but a price that nobody offers: they rest, and need not be matched.
+    meets = asks_more or instrument.book.meets_anybody(wish.side is _BUY, wish.limit_price_nano_per_kwh)
+    if meets and instrument.phase is _CONTINUOUS:
         minimum_wh = 0 if wish.terms is None else wish.terms.minimum_wh
         enter(state, instrument, accepted, facts, ids, 0, now.at, minimum_wh, bounds_of(instrument, zone))
     return facts
@@ -254,6 +258,6 @@ def contract_of(
         (trade.quantity_wh,) if intervals == 1 else (trade.quantity_wh // intervals,) * intervals,
         trade.price_nano_per_kwh,
         rules.book_delivery_mode,
-        instrument.duration_min,
+        None if intervals == 1 else instrument.duration_min,
         trade.seller_price_nano_per_kwh,
     )

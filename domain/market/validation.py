@@ -2,10 +2,10 @@
 
 The market is known (an order that is named, too: without it there is no owner and no gate) → authorisation → the
 instrument exists, is open, its gate is not closed, it is not suspended → the participant is admitted, the connection
-is theirs, what sells is verified → quantity: zero, lot, maximum, the minimum is not above it → price: tick, range,
-collar → what it offers again was the party's → expiry: in the future, not after the gate → product → capability, stored
-energy → credit (domain rules §1.1 rule 12). Self-trade prevention and matching come after; they refuse nothing, they
-cancel with a reason.
+is theirs, what sells is verified → quantity: zero, lot, maximum, one unit where the rules say so, the minimum is not
+above it → price: tick, range, collar → what it offers again was the party's → expiry: in the future, not after the
+gate → product → capability, stored energy → credit (domain rules §1.1 rule 12). Self-trade prevention and matching come
+after; they refuse nothing, they cancel with a reason.
 """
 
 from collections.abc import Iterable
@@ -27,6 +27,7 @@ from schemas.values import INT64_MAX, Side
 # An enum finds its members by name, every time.
 _SELL: Final = Side.SELL
 _CONTINUOUS: Final = Phase.CONTINUOUS
+_AUCTION: Final = Phase.AUCTION
 
 
 @dataclass(slots=True)
@@ -79,24 +80,24 @@ def refuse_order(  # noqa: PLR0911, PLR0912  (one rule after the other, in the o
     sells = wish.side is _SELL
     if sells and not connection.verified:
         return Refusal(MarketRefusal.RESOURCE_NOT_VERIFIED)
-    rules, quantity_wh, price = instrument.rules, wish.quantity_wh, wish.limit_price_nano_per_kwh
+    rules, terms, quantity_wh, price = instrument.rules, wish.terms, wish.quantity_wh, wish.limit_price_nano_per_kwh
     if (broken := refuse_quantity(rules, quantity_wh, len(instrument.slots))) is not None:
         return broken
     if rules.auction is not None and (broken := refuse_unit(instrument, party, not sells, quantity_wh)) is not None:
         return broken
-    if wish.terms is not None and (broken := _minimum(instrument, wish)) is not None:
+    if terms is not None and (broken := _minimum(instrument, terms, quantity_wh)) is not None:
         return broken
     if (broken := refuse_price(rules, price)) is not None:
         return broken
     if rules.trading is not None and (broken := refuse_collar(instrument, not sells, price)) is not None:
         return broken
-    if wish.terms is not None and (broken := _rebid(state, party, wish.terms)) is not None:
+    if terms is not None and (broken := _rebid(state, party, terms)) is not None:
         return broken
     expires_at = wish.expires_at
     if expires_at is not None and (broken := refuse_expiry(instrument, expires_at, at)) is not None:
         return broken
-    if wish.terms is not None or rules.quality is not None:
-        named = None if wish.terms is None else wish.terms.product
+    if terms is not None or rules.quality is not None:
+        named = None if terms is None else terms.product
         until_at = instrument.gate_at if expires_at is None else expires_at
         offer = Offer(named, sells, wish.connection, quantity_wh, price, until_at)
         if (broken := refuse_product(state, instrument, offer)) is not None:
@@ -121,13 +122,12 @@ def _phase(state: Market, instrument: Instrument, wish: SubmitOrder) -> Refusal 
     return None
 
 
-def _minimum(instrument: Instrument, wish: SubmitOrder) -> Refusal | None:
-    assert wish.terms is not None, "asked for terms only"
-    minimum_wh, lot_wh = wish.terms.minimum_wh, instrument.rules.lot_wh * len(instrument.slots)
+def _minimum(instrument: Instrument, terms: OrderTerms, quantity_wh: int) -> Refusal | None:
+    minimum_wh, lot_wh = terms.minimum_wh, instrument.rules.lot_wh * len(instrument.slots)
     if minimum_wh % lot_wh:
         return Refusal(MarketRefusal.QUANTITY_OFF_LOT, lot_wh, minimum_wh)
-    if minimum_wh > wish.quantity_wh:
-        return Refusal(MarketRefusal.MINIMUM_ABOVE_QUANTITY, wish.quantity_wh, minimum_wh)
+    if minimum_wh > quantity_wh:
+        return Refusal(MarketRefusal.MINIMUM_ABOVE_QUANTITY, quantity_wh, minimum_wh)
     return None
 
 
@@ -241,7 +241,7 @@ def refuse_cancellation(state: Market, wish: CancelOrder, actor: str, now: Momen
     broken = refuse_standing(state, wish.order, actor, now)
     if broken is not None:
         return broken
-    if state.instruments[state.orders[wish.order].instrument].phase is Phase.AUCTION:
+    if state.instruments[state.orders[wish.order].instrument].phase is _AUCTION:
         return Refusal(MarketRefusal.AUCTION_UNDERWAY)
     return None
 

@@ -105,12 +105,20 @@ SESSIONS = View(
     on={SessionOpened: copied(*_SESSIONS_COLUMNS)},
 )
 
+_GATES_COLUMNS = {
+    "market": "text",
+    "delivery_start_at": "bigint",
+    "interval_min": "bigint",
+    "resting": "bigint",
+    "watched": "boolean",
+}
+
 GATES = View(
     name="gates",
     mode=Mode.CURRENT,
-    columns={"market": "text", "delivery_start_at": "bigint", "interval_min": "bigint", "resting": "bigint"},
+    columns=_GATES_COLUMNS,
     key=("market", "delivery_start_at", "interval_min"),
-    on={GateClosed: copied("market", "delivery_start_at", "interval_min", "resting")},
+    on={GateClosed: copied(*_GATES_COLUMNS)},
 )
 """The gates that are closed, when (`at`), and how many orders rested then."""
 

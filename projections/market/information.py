@@ -53,15 +53,15 @@ PUBLIC_TRADES = SqlView(
     name="public_trades",
     sql="""
 SELECT market, trade, delivery_start_at, interval_min, 1::bigint AS intervals, aggressor, quantity_wh,
-    price_nano_per_kwh, 'made' AS state, partition, seq, at
+    price_nano_per_kwh, seller_price_nano_per_kwh, 'made' AS state, partition, seq, at
 FROM trades
 UNION ALL
-SELECT market, trade, first_start_at, interval_min, intervals, aggressor, quantity_wh, price_nano_per_kwh, 'made',
-    partition, seq, at
+SELECT market, trade, first_start_at, interval_min, intervals, aggressor, quantity_wh, price_nano_per_kwh, NULL,
+    'made', partition, seq, at
 FROM block_trades
 UNION ALL
 SELECT t.market, t.trade, t.delivery_start_at, t.interval_min, 1, t.aggressor, t.quantity_wh, t.price_nano_per_kwh,
-    'voided', l.partition, l.seq, l.at
+    t.seller_price_nano_per_kwh, 'voided', l.partition, l.seq, l.at
 FROM contract_lineage l
 JOIN contracts c ON c.contract = l.contract AND c.version = 1
 JOIN trades t ON t.trade = c.trade
@@ -172,8 +172,8 @@ ORDER BY first_start_at, intervals, interval_min, side DESC, limit_price_nano_pe
     Question(
         "trade_changes",
         f"""
-SELECT trade, delivery_start_at, interval_min, intervals, aggressor, quantity_wh, price_nano_per_kwh, state, at,
-    partition::bigint, seq
+SELECT trade, delivery_start_at, interval_min, intervals, aggressor, quantity_wh, price_nano_per_kwh,
+    seller_price_nano_per_kwh, state, at, partition::bigint, seq
 FROM public_trades
 WHERE market = %(market)s AND {_SINCE}
 ORDER BY partition, seq, trade

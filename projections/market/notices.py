@@ -86,9 +86,11 @@ def _said(rows: Rows) -> Rows:
 def _told_traded(bought: str, sold: str) -> Rows:
     def rows(fact: Recorded[Any]) -> Iterable[Row]:
         trade = fact.body
-        known = fields_of(trade, "market", "quantity_wh", "price_nano_per_kwh") | {"kind": "traded"}
-        for party, subject in ((trade.buyer, bought), (trade.seller, sold)):
-            yield known | {"party": party, "subject": getattr(trade, subject), "concerns": "party"}
+        known = fields_of(trade, "market", "quantity_wh") | {"kind": "traded", "concerns": "party"}
+        pays, gets = trade.price_nano_per_kwh, getattr(trade, "seller_price_nano_per_kwh", None)
+        own = ((trade.buyer, bought, pays), (trade.seller, sold, pays if gets is None else gets))
+        for party, subject, price in own:
+            yield known | {"party": party, "subject": getattr(trade, subject), "price_nano_per_kwh": price}
 
     return rows
 

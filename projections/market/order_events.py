@@ -28,10 +28,11 @@ def _order_accepted(fact: Recorded[OrderAccepted]) -> Iterable[Row]:
 
 def _order_traded(fact: Recorded[TradeMade]) -> Iterable[Row]:
     trade = fact.body
-    known = fields_of(
-        trade, "market", "trade", "delivery_start_at", "interval_min", "quantity_wh", "price_nano_per_kwh"
-    ) | {"event": "traded"}
+    known = fields_of(trade, "market", "trade", "delivery_start_at", "interval_min", "quantity_wh")
+    known |= {"event": "traded", "price_nano_per_kwh": trade.price_nano_per_kwh}
     yield known | {"order": trade.buy_order, "party": trade.buyer, "side": "buy", "rest_wh": trade.buy_rest_wh}
+    if trade.seller_price_nano_per_kwh is not None:
+        known |= {"price_nano_per_kwh": trade.seller_price_nano_per_kwh}
     yield known | {"order": trade.sell_order, "party": trade.seller, "side": "sell", "rest_wh": trade.sell_rest_wh}
 
 

@@ -348,4 +348,5 @@ CANCELLATIONS: Final[Mapping[CancelReason, str]] = {
     _C.BLOCK_OUTPRICED: "It would lose at the prices of its session.",
     _C.BLOCK_PASSED_OVER: "The prices of its session do not stand against it, but with it no better result was found.",
     _C.MANDATE_ENDED: "The mandate that issued it ended.",
+    _C.AUCTION_OVER: "It was for the auction, which is over and left it out.",
 }

@@ -1,7 +1,7 @@
 """Slates of the family `market`: tables, what is summed from them, and what people ask."""
 
 from projections.market.access import ACCESS_VIEWS
-from projections.market.auctions import AUCTION_VIEWS
+from projections.market.auctions import AUCTION_QUESTIONS, AUCTION_VIEWS
 from projections.market.books import BOOK_VIEWS
 from projections.market.capability import CAPABILITY_QUESTIONS, CAPABILITY_VIEWS
 from projections.market.contracts import CONTRACT_QUESTIONS, CONTRACT_VIEWS, NEWEST_CONTRACTS
@@ -166,6 +166,7 @@ ORDER BY m.market, m.partition, m.seq, m."row"
     *ENQUIRY_QUESTIONS,
     *MANDATE_QUESTIONS,
     *INFORMATION_QUESTIONS,
+    *AUCTION_QUESTIONS,
     *NOTICE_QUESTIONS,
     *SESSION_QUESTIONS,
     *SURVEILLANCE_QUESTIONS,

@@ -263,12 +263,16 @@ class OrderAmended:
 
 @event
 class GateClosed:
-    """No order of this instrument may be entered, changed or cancelled any more; the resting ones follow in slices."""
+    """No order of this instrument may be entered, changed or cancelled any more; the resting ones follow in slices.
+
+    `watched` says that the rules have surveillance look at it.
+    """
 
     market: Id
     delivery_start_at: TimeUs
     interval_min: Minutes
     resting: Count
+    watched: bool = False
 
 
 @event

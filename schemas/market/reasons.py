@@ -26,6 +26,7 @@ class CancelReason(StrEnum):
     PRODUCT_AMENDED = "product_amended"
     BLOCK_OUTPRICED = "block_outpriced"
     BLOCK_PASSED_OVER = "block_passed_over"
+    AUCTION_OVER = "auction_over"
 
 
 class MarketRefusal(StrEnum):

@@ -156,7 +156,7 @@ def world() -> dict[str, list[tuple[int, Any]]]:
             (3, order("ask", 4, "bob", Side.SELL, TRADE_PRICE)),
             (4, order("bid", 9, "ann", Side.BUY, TRADE_PRICE + 1)),
             (4, TradeMade("market", "trade", QUARTER, 15, "bid", "ask", "ann", "bob", "c1", "c2", Side.BUY, 100,
-                          TRADE_PRICE, 0, 0)),
+                          TRADE_PRICE, 0, 0, SELLER_PRICE)),
             (4, contract("traded", "trade", 100, TRADE_PRICE, DeliveryMode.AS_DELIVERED, QUARTER)),
             (5, contract("firm", None, 500, NEGOTIATED_PRICE, DeliveryMode.FIRM, 0)),
             *((5, contract(c, None, 3, TRADE_PRICE, DeliveryMode.AS_DELIVERED, 3 * QUARTER)) for c in (*SMALL, "gone")),
@@ -282,6 +282,7 @@ async def test_a_purchase_leads_to_contract_trade_and_both_orders(
     assert "operator" not in titled(root, "contract firm").what
     trade = titled(traded, "trade trade")
     assert (trade.figures["traded_wh"], trade.figures["price_nano_per_kwh"]) == (100, TRADE_PRICE)
+    assert trade.what == "An auction gave each side its price."
     orders = [(n.title, n.figures["sequence"], n.figures["limit_price_nano_per_kwh"]) for n in trade.children]
     assert orders == [("buy order bid", 9, TRADE_PRICE + 1), ("sell order ask", 4, TRADE_PRICE)]
     assert "ann" in trade.children[0].what

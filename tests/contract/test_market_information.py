@@ -31,9 +31,10 @@ from schemas.market.phase_commands import SuspendTrading
 from schemas.market.surveillance_events import SuspicionKind
 from schemas.values import Side
 from tests.unit.given import Scenario, only
+from tests.unit.market.test_coupled_auctions import bound, cleared
 from tests.unit.market.test_golden_day import EVENING, day, prepare, trade
 from tests.unit.market.test_surveillance import watched
-from tests.unit.market.world import CENT, MARKET, NOON, OPERATOR, QUARTER, buy, open_market, sell, submit
+from tests.unit.market.world import CENT, KWH, MARKET, NOON, OPERATOR, QUARTER, buy, open_market, sell, submit
 from tests.unit.written import recorded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -47,6 +48,9 @@ KEYS: Final = {
     "session_changes": ("delivery_start_at", "interval_min"),
     "advertisement_changes": ("listing",),
     "session_results": ("delivery_start_at", "interval_min"),
+    "auction_changes": ("auction",),
+    "auction_zone_changes": ("auction", "zone"),
+    "auction_line_changes": ("auction", "line"),
 }
 """Questions about changes, and by which columns a row takes the place of one that was read before."""
 START: Final = (-1, -1)
@@ -132,7 +136,14 @@ def busy_day() -> Scenario:
     return market
 
 
-@pytest.mark.parametrize("market", [day(), busy_day()], ids=["golden", "busy"])
+def called_day() -> Scenario:
+    """Two zones are called together."""
+    market, facts = bound()
+    cleared(market, facts)
+    return market
+
+
+@pytest.mark.parametrize("market", [day(), busy_day(), called_day()], ids=["golden", "busy", "called"])
 async def test_changes_add_up_to_the_slates_after_every_step(slates: PostgresViews, market: Scenario) -> None:
     told = await Told(slates).begin()
     readers = [Reader(name) for name in KEYS]
@@ -189,12 +200,31 @@ async def test_prices_are_those_of_the_trades(slates: PostgresViews) -> None:
 
 
 async def test_the_public_sees_no_names(slates: PostgresViews) -> None:
+    names = {"ann", "bob", "cyd", "dan", "eve", "fay"}
+    for market in (busy_day(), called_day()):
+        told = await Told(slates).begin()
+        await told.up_to(market)
+        for name in KEYS:
+            for row in await told.ask(name):
+                assert not names & {value for value in row.values() if isinstance(value, str)}, name
+
+
+async def test_a_coupled_auction_is_told_by_zone_and_by_line(slates: PostgresViews) -> None:
+    market = called_day()
     told = await Told(slates).begin()
-    await told.up_to(busy_day())
-    names = {"ann", "bob", "cyd", "dan"}
-    for name in KEYS:
-        for row in await told.ask(name):
-            assert not names & {value for value in row.values() if isinstance(value, str)}, name
+    await told.up_to(market)
+    [auction] = await told.ask("auction_changes")
+    assert (auction["state"], auction["mechanism"], auction["volume_wh"]) == ("ended", "uniform", 10 * KWH)
+    assert auction["income_micro"] == 600_000
+    zones = {row["zone"]: row["price_nano_per_kwh"] for row in await told.ask("auction_zone_changes")}
+    assert zones == {"z": 20 * CENT, "y": 5 * CENT, "x": None}
+    lines = [(r["line"], r["backward_wh"], r["flow_wh"]) for r in await told.ask("auction_line_changes")]
+    assert lines == [("yx", 0, 0), ("zy", 4 * KWH, -4 * KWH)]
+    [crossing] = [row for row in await told.ask("trade_changes") if row["seller_price_nano_per_kwh"] is not None]
+    assert (crossing["price_nano_per_kwh"], crossing["seller_price_nano_per_kwh"]) == (20 * CENT, 5 * CENT)
+    for party, price in (("ann", 20 * CENT), ("bob", 5 * CENT)):
+        rows = [row for row in await told.ask("my_notifications", party=party) if row["kind"] == "traded"]
+        assert rows[0]["price_nano_per_kwh"] == price, "everybody is told his own price"
 
 
 async def test_states_of_instruments(slates: PostgresViews) -> None:

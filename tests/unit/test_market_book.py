@@ -16,7 +16,8 @@ def test_every_rule_names_a_test_that_exists() -> None:
     assert nodes
     for file, name in nodes:
         tree = ast.parse((ROOT / file).read_text())
-        assert name in {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}, f"{file}::{name}"
+        tests = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in tests, f"{file}::{name}"
 
 
 def test_every_paragraph_of_rules_names_a_test() -> None:

@@ -195,6 +195,21 @@ async def test_no_position_is_noted_beyond_a_fact_that_waits(bench: Bench) -> No
     assert len(await bench.sent()) == 6
 
 
+async def test_what_is_done_before_a_fact_that_waits_is_noted(bench: Bench) -> None:
+    """Whoever comes next begins at the earliest fact that waits, and others see what is left."""
+    bench.slate.up_to(4)
+    process = bench.process()
+    async with running(process.calculators.run):
+        await bench.start_calculation(5)
+        await eventually(lambda: process.waiting == 1)
+        await bench.start_calculation(9)
+        await eventually(lambda: process.waiting == 2)
+        bench.slate.up_to(5)
+        await bench.until_sent("5-0", "5-1")
+        await eventually(lambda: bench.slate.noted.get(("calculate", PARTY)) == 1)
+        assert process.waiting == 1
+
+
 @pytest.mark.parametrize("away", ["hints", "reached", "ask"])
 async def test_views_that_are_away_are_waited_for(bench: Bench, away: str) -> None:
     bench.slate.up_to(9)

@@ -13,17 +13,22 @@ import pytest
 
 from domain.market import (
     amending,
+    auction_trades,
+    auctions,
     baskets,
     blocks,
     book,
     clearing,
+    coupling,
     evolution,
     exposure,
-    frozen,
+    leaving,
     matching,
+    mcafee,
     network,
     session_claims,
     trading,
+    units,
     validation,
 )
 from domain.market.matching import Matching
@@ -184,7 +189,7 @@ def _nothing_bought_back(soil: Soil) -> None:
         soil.reached += 1
         return said
 
-    soil.instead(evolution._traded, wrong)
+    soil.instead(evolution.traded, wrong)
 
 
 def _one_way_flow(soil: Soil) -> None:
@@ -315,7 +320,49 @@ def _credit_at_the_limit(soil: Soil) -> None:
 
 
 def _default_in_a_frozen_book(soil: Soil) -> None:
-    soil.instead(frozen.has_frozen, lambda right, *asked: soil.if_other(False, right(*asked)))
+    soil.instead(leaving.is_frozen, lambda right, *asked: soil.if_other(False, right(*asked)))
+
+
+def _lines_not_held(soil: Soil) -> None:
+    def wrong(right: Any, slots: Any, line: str, *held_wh: int) -> None:
+        soil.reached += any(held_wh)
+
+    soil.instead(network.hold, wrong)
+
+
+def _one_price_for_both(soil: Soil) -> None:
+    def wrong(right: Any, *args: Any) -> tuple[int, int]:
+        pays, gets = right(*args)
+        return soil.if_other((pays, pays), (pays, gets))
+
+    soil.instead(auction_trades._prices, wrong)
+
+
+def _first_to_come_sells(soil: Soil) -> None:
+    """Whether what has to cross the lines reaches him or not."""
+
+    def wrong(right: Any, state: Any, instrument: Any, auction: Any, left: Any, buy: str) -> Any:
+        everywhere = {flow.line: flow.flow_wh for flow in auction.cleared.flows}
+        soil.reached += everywhere != left.flow_wh
+        return right(state, instrument, auction, replace(left, flow_wh=everywhere), buy)
+
+    soil.instead(auction_trades._partner, wrong)
+
+
+def _last_pair_trades(soil: Soil) -> None:
+    soil.instead(mcafee.suits, lambda right, *args: soil.if_other(True, right(*args)))
+
+
+def _left_out_stay(soil: Soil) -> None:
+    soil.instead(auctions._left, lambda right, *args: soil.if_other([], right(*args)))
+
+
+def _unit_split(soil: Soil) -> None:
+    soil.instead(units.refuse_unit, lambda right, *args: soil.if_other(None, right(*args)))
+
+
+def _flows_not_judged(soil: Soil) -> None:
+    soil.instead(coupling.finish, lambda right, *args: soil.if_other(None, right(*args)))
 
 
 def _minimum_dropped(asked: list[Any]) -> None:
@@ -358,4 +405,11 @@ PLANTED: dict[str, Plant] = {
     "block_accepted_at_a_loss": Plant(_losing_block, "V-M7"),
     "block_credit_at_its_limit": Plant(_credit_at_the_limit, "block credit"),
     "default_in_a_frozen_book": Plant(_default_in_a_frozen_book, "frozen default"),
+    "lines_not_held_for_an_auction": Plant(_lines_not_held, "held lines"),
+    "one_price_for_both_zones": Plant(_one_price_for_both, "two zones"),
+    "flow_spent_twice": Plant(_first_to_come_sells, "two zones"),
+    "flows_not_judged": Plant(_flows_not_judged, "wrong results"),
+    "mcafees_last_pair_trades": Plant(_last_pair_trades, "V-M5"),
+    "mcafees_left_out_trade_on": Plant(_left_out_stay, "left out"),
+    "unit_split_into_orders": Plant(_unit_split, "one unit"),
 }

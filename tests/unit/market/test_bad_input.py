@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, fields, replace
 from typing import Any, Final
@@ -17,6 +18,7 @@ from gateways.door import Door, DoorCommand, InvalidCommand
 from infra.schemas import load_codec
 from schemas.catalog import messages_of
 from schemas.envelope import Command, CommandMeta, Moment
+from schemas.form import Many, Maybe, Part, part_of
 from schemas.market.commands import AmendOrder, CancelOrder, SubmitOrder
 from schemas.market.events import CommandRefused, MarketRefusal, OrderAccepted
 from schemas.message import Kind
@@ -83,16 +85,30 @@ def spoilt(payload: Any, chance: random.Random) -> Any:
 
 @pytest.fixture(scope="module", name="bodies")
 def of_every_command() -> list[Any]:
-    """Some good bodies of every command."""
+    """Some good bodies of every command, each value that a command may leave out in every second one of them."""
     found: list[Any] = []
 
     @settings(max_examples=8, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def collect(data: st.DataObject) -> None:
-        found.extend(data.draw(any_message(message.cls)) for message in COMMANDS)
+        for message in COMMANDS:
+            body = data.draw(any_message(message.cls))
+            found.append(body)
+            for name, form in part_of(message.cls).fields:
+                if isinstance(form, Maybe) and isinstance(form.inner, Part):
+                    found.append(replace(body, **{name: data.draw(any_message(form.inner.cls))}))
 
     collect()
     return found
+
+
+def nested() -> Iterator[tuple[str, str]]:
+    """The fields of commands that are values, or have some."""
+    for message in COMMANDS:
+        for name, form in part_of(message.cls).fields:
+            inner = form.inner if isinstance(form, Maybe) else form
+            if isinstance(inner.item if isinstance(inner, Many) else inner, Part):
+                yield message.cls.__name__, name
 
 
 def test_ten_thousand_malformed_commands(door: Door, bodies: list[Any]) -> None:
@@ -116,6 +132,8 @@ def test_ten_thousand_malformed_commands(door: Door, bodies: list[Any]) -> None:
     assert len(said) > MALFORMED * 3 // 4
     for sentence in said:
         assert SAID.match(sentence), sentence
+    places = [sentence.split(":")[0].split(".") for sentence in said]
+    assert {(place[1], place[2]) for place in places if len(place) > 3} >= set(nested()), "deep in every value"
 
 
 def test_many_together_are_refused_together(door: Door) -> None:

@@ -18,6 +18,7 @@ from schemas.market.auction_events import (
     AuctionCleared,
     AuctionEnded,
     AuctionFailed,
+    AuctionStarted,
     CalledLine,
     LineFlow,
     Rationing,
@@ -25,10 +26,19 @@ from schemas.market.auction_events import (
 from schemas.market.commands import ApproveContract, ProposeContract
 from schemas.market.contract_commands import AgreeRevision, AssignContract, ProposeChange
 from schemas.market.contract_events import ContractRevised, RevisionProposed
-from schemas.market.events import CapabilityRecorded, ContractConcluded, ContractProposed, TradeMade
+from schemas.market.credit_events import PositionClosed
+from schemas.market.events import (
+    CapabilityRecorded,
+    CommandRefused,
+    ContractConcluded,
+    ContractProposed,
+    CreditRecorded,
+    SessionOpened,
+    TradeMade,
+)
 from schemas.market.phase_commands import PublishLineCapacity
 from schemas.market.reasons import MarketRefusal
-from schemas.market.rules import Line, NetworkRules, TradingRules
+from schemas.market.rules import CreditRules, Line, NetworkRules, TradingRules
 from schemas.values import DeliveryMode, Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.auction_oracle import Bid
@@ -125,13 +135,19 @@ def test_a_line_that_binds_parts_the_prices_and_the_difference_is_told() -> None
     assert (slot.flow_wh, slot.held_wh) == ({"zy": -4 * KWH}, {"zy": (0, 0), "yx": (0, 0)})
 
 
+def committed_at_noon(market: Scenario) -> Counter[str]:
+    """What counts per party, over all pairs of zones."""
+    found = Counter[str]()
+    for between in market.state.slots[NOON].committed_pico.values():
+        found.update(between)
+    return found
+
+
 def test_each_side_is_exposed_at_its_own_price() -> None:
     market, facts = bound()
     cleared(market, facts)
     assumed = RULES.assumed_price_nano_per_kwh
-    committed = Counter[str]()
-    for between in market.state.slots[NOON].committed_pico.values():
-        committed.update(between)
+    committed = committed_at_noon(market)
     assert committed["ann"] == 8 * KWH * 20 * CENT
     assert committed["bob"] == 6 * KWH * (assumed - 5 * CENT) + 2 * KWH * 5 * CENT
     open_pico = 4 * KWH * (assumed - 5 * CENT)
@@ -181,6 +197,7 @@ def test_what_is_held_for_an_auction_nobody_else_takes() -> None:
     facts = market.later(CALL_END)
     crossing = AssignContract(contract, 1, "eve", "eve-cp")
     refused = market.when(crossing, "dan")[-1]
+    assert type(refused) is CommandRefused
     assert (refused.reason, refused.limit, refused.found) == (MarketRefusal.LINE_EXCEEDED, 0, KWH)
     publish(market, "zy", 0, 5 * KWH)
     assert type(market.when(crossing, "dan")[-1]) is RevisionProposed, "what was published since is free"
@@ -237,7 +254,8 @@ def test_each_wrong_result_is_refused_and_changes_nothing() -> None:
         (replace(called, zones=(z, replace(y, price_nano_per_kwh=6 * CENT), x)), Flaw.FILL),
         (replace(called, zones=(z, y, replace(x, price_nano_per_kwh=CENT))), Flaw.PRICE),
     ):
-        [refused] = market.when(replace(part, called=wrong), CALCULATOR)
+        refused = market.when(replace(part, called=wrong), CALCULATOR)[-1]
+        assert type(refused) is CommandRefused, wrong
         assert (refused.reason, refused.found) == (MarketRefusal.CLEARING_WRONG, list(Flaw).index(flaw) + 1), wrong
     short = ProposeClearing(**{**{f: getattr(part, f) for f in part.__slots__}, "filled_wh": (0,) * 5})
     [refused] = market.when(short, CALCULATOR)
@@ -261,6 +279,10 @@ def test_a_change_of_price_leaves_the_operator_its_difference_and_an_assignment_
         30 * CENT,
         15 * CENT,
     )
+    committed, assumed = committed_at_noon(market), RULES.assumed_price_nano_per_kwh
+    assert committed["eve"] == 4 * KWH * (assumed - 15 * CENT)
+    assert committed["ann"] == 4 * KWH * 30 * CENT + 4 * KWH * 20 * CENT
+    assert committed["bob"] == 2 * KWH * (assumed - 5 * CENT) + 2 * KWH * 5 * CENT
     far = ProposeChange(contract.contract, 3, contract.quantity_wh, -90 * CENT)
     refused = market.when(far, "ann")[-1]
     assert (refused.reason, refused.found) == (MarketRefusal.PRICE_OUT_OF_RANGE, -105 * CENT), "the seller's price too"
@@ -346,3 +368,67 @@ def test_markets_of_one_zone_are_called_without_zones() -> None:
     assert (called.zones, called.lines) == ((), ())
     [result] = only(cleared(market, facts), AuctionCleared)
     assert (result.zones, result.flows, result.income_micro) == ((), (), 0)
+
+
+def test_who_is_left_by_a_default_loses_at_his_own_price() -> None:
+    """Ann bought at 20 ct what bob sold at 5 ct; at a close-out price of 1 ct he loses 4 ct a kWh, dan 19 ct."""
+    market = in_zones(("zy", 0, 4 * KWH), credit=CreditRules(0, 0, 10, CENT, 0))
+    for offer in BOUND:
+        submit(market, offer)
+    cleared(market, market.later(CALL_END))
+    market.given(CreditRecorded(MARKET, "ann", "EUR", 0))
+    closed = only(market.later(market.at) + market.later(market.at + 10 * MINUTE), PositionClosed)
+    assert [(c.other, c.price_nano_per_kwh, c.loss_micro) for c in closed] == [
+        ("bob", 5 * CENT, 4 * 40_000),
+        ("dan", 20 * CENT, 4 * 190_000),
+    ]
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(ZONES)), st.booleans(), st.integers(-3, 6), st.integers(1, 3), st.sampled_from((15, 60))
+    ),
+    min_size=4,
+    max_size=14,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps, steps, rooms, st.integers(0, 3))
+def test_no_line_carries_more_than_its_capacity_whatever_shares_it(
+    before: list[Any], after: list[Any], room: tuple[int, int, int, int], more: int
+) -> None:
+    """An hour and the quarter in the middle of it are called one after the other, capacity comes while one is frozen,
+    orders come to the one while the other waits, and the state is restored from its facts on the way."""
+    trading = TradingRules((60,), 0, 0, 0, 0, 0, 0)
+    market = in_zones(intervals=4, trading=trading)
+    market.given(SessionOpened(MARKET, "z", NOON, 1, 60, 1))
+    market.__class__ = Watched
+    for line, two in (("zy", room[:2]), ("yx", room[2:])):
+        publish(market, line, LOT * two[0], LOT * two[1])
+
+    def of(fact: Any, name: str) -> Any:
+        return getattr(fact, name, None)
+
+    def orders(wished: list[Any]) -> None:
+        for party, buys, price, lots, duration in wished:
+            start, wh = (NOON, 4 * LOT * lots) if duration == 60 else (NOON + QUARTER, LOT * lots)
+            wish = order(party, Side.BUY if buys else Side.SELL, 0, 4 * price, start=start)
+            submit(market, replace(wish, quantity_wh=wh, duration_min=duration))
+
+    def auction(at: int, start: int, duration: int) -> None:
+        facts = [
+            f for f in market.later(at) if (of(f, "delivery_start_at"), of(f, "interval_min")) == (start, duration)
+        ]
+        orders(after)
+        publish(market, "zy", LOT * (room[0] + more), LOT * (room[1] + more))
+        market.state = again(market)
+        if only(facts, AuctionStarted):
+            cleared(market, facts)
+
+    orders(before)
+    auction(CALL_END, NOON, 60)
+    auction(CALL_END + 15 * MINUTE, NOON + QUARTER, 15)
+    held = [held for slot in market.state.slots.values() for ways in slot.held_wh.values() for held in ways]
+    assert not any(held), "nothing is held when no auction is underway"
+    assert again(market) == market.state

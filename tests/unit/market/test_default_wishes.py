@@ -288,3 +288,17 @@ def test_what_was_combined_with_its_offers_is_combined_anew() -> None:
     assert [kept.offers[offer].seller for offer in kept.awaited] == ["cyd"]
     [accepted, *_] = market.when(AcceptOffers(n["short"]), "ann")
     assert (accepted.seller, accepted.quantity_wh) == ("cyd", (KWH,))
+
+
+def test_the_sum_is_drawn_when_the_last_offer_has_gone() -> None:
+    """Each call of `advance` sees what the one before has freed."""
+    market = open_market("ann", "bob", credit=CreditRules(0, 0, 10, 25 * CENT, 0))
+    enquiry = market.when(ask("ann", CLOSING), "ann")[0].enquiry
+    market.when(OfferEnergy(enquiry, "bob", "bob-cp", (KWH,), 40 * CENT), "bob")
+    market.given(CreditRecorded(MARKET, "bob", "EUR", 0), MarginCalled(MARKET, "bob", "EUR", 1, 0, market.at))
+    market.given(ParticipantDefaulted(MARKET, "bob", "EUR", 1, 0, 0, 0))
+    for kind in (OfferWithdrawn, DefaultSettled):
+        step = list(decider.advance(market.state, market.now, 100))
+        assert [type(f) for f in step] == [kind]
+        market.given(*step)
+    assert market.state.standing.defaults["bob"].over

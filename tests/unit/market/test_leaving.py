@@ -9,9 +9,16 @@ import pytest
 from domain.market import decider
 from domain.market.auctions import CALCULATOR
 from schemas.market.auction_events import AuctionEnded, AuctionFailed
-from schemas.market.commands import AmendOrder, CancelOrder, CancelOrders, RecordCapability, RecordCredit
+from schemas.market.commands import (
+    AmendOrder,
+    ApproveContract,
+    CancelOrder,
+    CancelOrders,
+    RecordCapability,
+    RecordCredit,
+)
 from schemas.market.credit_events import DefaultSettled, ParticipantDefaulted, PositionClosed
-from schemas.market.events import CapabilityRecorded, OrderAccepted, OrdersCancelled, Phase, TradeMade
+from schemas.market.events import CapabilityRecorded, ContractLapsed, OrderAccepted, OrdersCancelled, Phase, TradeMade
 from schemas.market.mandate_commands import GrantMandate, PauseMandate, RecordForecast, ResumeMandate, RevokeMandate
 from schemas.market.mandate_events import MandateTerms
 from schemas.market.phase_commands import SuspendTrading
@@ -21,7 +28,7 @@ from schemas.market.rules import CreditRules
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.offered import NAMES_IT, ROOF, registered, terms
 from tests.unit.market.test_auctions import CALL_END, calling, proposals
-from tests.unit.market.world import CENT, KWH, MARKET, NOON, OPERATOR, POLICY, buy, sell, submit, trades
+from tests.unit.market.world import CENT, KWH, MARKET, NOON, OPERATOR, POLICY, buy, proposal, sell, submit, trades
 from tests.unit.written import rebuilt
 
 AT_RISK = CreditRules(0, 0, 1, 0, 0)
@@ -145,6 +152,19 @@ def test_a_frozen_order_of_a_default_trades_and_is_closed_out_then() -> None:
     kinds = [type(f) for f in facts]
     assert kinds.index(AuctionEnded) < kinds.index(PositionClosed) < kinds.index(DefaultSettled)
     assert market.state.standing.defaults["bob"].over
+
+
+def test_positions_of_a_default_are_closed_behind_the_auction_that_may_add_to_them() -> None:
+    market, names, _ = frozen()
+    contract = market.when(proposal(quantity_wh=(KWH,)), "bob")[0].contract
+    market.when(ApproveContract(contract), "ann")
+    market.when(proposal(quantity_wh=(KWH,)), "bob")
+    default("bob")(market, names)
+    assert only(market.facts, ContractLapsed)
+    market.later(CALL_END + 9 * MINUTE)
+    assert only(market.facts, PositionClosed) == []
+    market.later(CALL_END + 10 * MINUTE)
+    assert [f.contract for f in only(market.facts, PositionClosed)] == [contract]
 
 
 def test_what_is_left_of_it_leaves_when_the_auction_is_over() -> None:

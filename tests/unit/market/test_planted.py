@@ -8,6 +8,8 @@ import pytest
 from domain.market import clearing
 from schemas.market.auction_events import Rationing
 from schemas.market.events import Restriction, SelfTradeMode
+from tests.unit.market import test_coupled_auctions as coupled
+from tests.unit.market import test_unit_auctions as in_units
 from tests.unit.market.plants import PLANTED, Soil
 from tests.unit.market.test_amending import test_another_price_loses_the_priority_also_back_to_the_old_one as v_m2b
 from tests.unit.market.test_amending import test_v_m2_less_keeps_its_priority_more_loses_it as v_m2
@@ -61,6 +63,11 @@ def _v_m3b() -> None:
     assert _cleared(bids, asks) == (10, [10, 10, 0, 10, 10, 0])
 
 
+def _v_m5() -> None:
+    for vector in in_units.VECTORS:
+        in_units.test_the_vectors_of_the_rule_book(*vector)
+
+
 def _oracle(world: str) -> Callable[[], None]:
     def days() -> None:
         for seed in range(DAYS):
@@ -79,6 +86,12 @@ CHECKS: dict[str, Callable[[], None]] = {
     "V-M7": v_m7,
     "block credit": block_credit,
     "frozen default": frozen_default,
+    "V-M5": _v_m5,
+    "held lines": coupled.test_what_is_held_for_an_auction_nobody_else_takes,
+    "two zones": coupled.test_a_line_that_binds_parts_the_prices_and_the_difference_is_told,
+    "wrong results": coupled.test_each_wrong_result_is_refused_and_changes_nothing,
+    "left out": in_units.test_what_the_auction_leaves_out_goes_before_the_book_trades_on,
+    "one unit": in_units.test_a_party_has_one_open_order_a_side,
 }
 
 

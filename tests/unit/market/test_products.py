@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.market.trading import accept
 from projections.market.products import PRODUCT_VERSIONS, PRODUCTS
 from schemas.equipment import ElectricalRating, EnergyCarrier, Phases
 from schemas.market.commands import AmendOrder
@@ -22,6 +23,7 @@ from schemas.market.events import (
 )
 from schemas.market.listing_commands import OpenListing
 from schemas.market.listing_events import ListingFormat, ListingOpened, ListingTerms
+from schemas.market.phase_events import TradingResumed, TradingSuspended
 from schemas.market.product_commands import (
     AmendProduct,
     RegisterProduct,
@@ -477,3 +479,19 @@ def test_the_product_of_a_listing_is_checked_like_an_orders(
         assert type(fact) is ListingOpened
         market.when(RetireProduct("roof"), "bob")
         assert market.when(LISTED, "bob")[0].reason is R.PRODUCT_ENDED
+
+
+def test_what_a_product_takes_along_is_not_met_in_the_same_call() -> None:
+    """A book goes on in which ann could meet bob and cyd; bob's order leaves with its product at the same time."""
+    market = tradable("ann", "cyd")
+    market.given(TradingSuspended(MARKET, NOON, 15))
+    for sequence, wish in enumerate(
+        (sell("bob", 1, 10, terms=NAMES_IT), sell("cyd", 1, 11), buy("ann", 1, 12)), market.state.sequence + 1
+    ):
+        zone = market.state.connections[wish.connection].zone
+        instrument = market.state.instruments[NOON, 15]
+        market.given(accept(market.state, instrument, wish, f"o{sequence}", sequence, zone))
+    market.given(ProductRetired(MARKET, "roof", "bob"), TradingResumed(MARKET, NOON, 15))
+    facts = market.later(market.at)
+    assert [f.reason for f in only(facts, OrdersCancelled)] == [CancelReason.PRODUCT_ENDED]
+    assert [(t.seller, t.quantity_wh) for t in only(facts, TradeMade)] == [("cyd", 1_000)]

@@ -1,12 +1,16 @@
 """What a posted run frees: each settlement interval by itself, and of the area that it settled only."""
 
+from typing import Any
+
 import pytest
 
-from schemas.market.commands import ApproveContract, OpenSession, SettleDelivery
+from schemas.market.commands import ApproveContract, OpenSession, RecordCredit, SettleDelivery
 from schemas.market.contract_commands import AgreeRevision, ProposeChange
 from schemas.market.contract_events import ContractRevised
-from schemas.market.events import CapabilityRecorded, ContractConcluded
-from tests.unit.given import Scenario, only
+from schemas.market.credit_events import PositionClosed
+from schemas.market.events import ContractConcluded
+from schemas.market.rules import CreditRules, TradingRules
+from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.test_phases import publish, zoned
 from tests.unit.market.world import (
     CENT,
@@ -16,6 +20,7 @@ from tests.unit.market.world import (
     POLICY,
     QUARTER,
     buy,
+    open_market,
     proposal,
     sell,
     submit,
@@ -34,10 +39,9 @@ def exposure(market: Scenario, party: str) -> int:
     return pico
 
 
-def an_hour_sold() -> Scenario:
+def an_hour_sold(**changes: Any) -> Scenario:
     """Bob sells ann 4 kWh of the hour from noon on, both in z."""
-    market = zoned()
-    market.given(CapabilityRecorded("m", "bob-cp", "bob", 400_000, ("bob-pv",), "z"))
+    market = open_market("ann", "bob", trading=TradingRules((60,), 0, 0, 0, 0, 0, 0), **changes)
     market.when(OpenSession(NOON, 1, 60), OPERATOR)
     submit(market, sell("bob", 4, 10, duration_min=60))
     assert trades(submit(market, buy("ann", 4, 10, duration_min=60))) == [("ann", "bob", 4, 10)]
@@ -63,6 +67,21 @@ def test_an_hour_keeps_its_capability_until_its_last_quarter_is_settled() -> Non
     market.later(NOON + 4 * QUARTER)
     market.when(SettleDelivery(NOON + QUARTER, NOON + 4 * QUARTER), POLICY)
     assert market.state.slots == {}
+
+
+def test_a_close_out_takes_nothing_of_what_is_settled() -> None:
+    """Ann is in default when the first quarter of her hour is settled; the hour is forgotten with its last one."""
+    market = an_hour_sold(credit=CreditRules(0, 0, 1, 10 * CENT, 0))
+    market.later(NOON + QUARTER)
+    market.when(SettleDelivery(NOON, NOON + QUARTER), POLICY)
+    market.when(RecordCredit(OPERATOR, "ann", "EUR", 0), POLICY)
+    market.later(NOON + QUARTER)
+    market.later(NOON + QUARTER + MINUTE)
+    assert [f.quantity_wh for f in only(market.facts, PositionClosed)] == [2 * KWH]
+    market.later(NOON + 4 * QUARTER)
+    market.when(SettleDelivery(NOON + QUARTER, NOON + 4 * QUARTER), POLICY)
+    assert (exposure(market, "ann"), exposure(market, "bob")) == (0, 0)
+    assert (market.state.instruments, market.state.slots) == ({}, {})
 
 
 def across() -> Scenario:

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from consumers.calculate import Calculator, WiredCalculation
+from consumers.layout import Layout
 from domain.market.calc_surveillance import CALCULATION
 from domain.market.surveillance import ACTOR, MAX_EVIDENCE
+from infra.schemas import load_codec
 from projections.market.order_events import ORDER_EVENTS
 from projections.market.surveillance import VERIFIED_CAPABILITIES, parameters
 from projections.market.trading import CONTRACTS
@@ -199,6 +202,28 @@ def test_without_rules_nothing_is_watched() -> None:
     submit(market, sell("bob", 2, 10))
     submit(market, buy("bob", 2, 10))
     assert found(market) == []
+
+
+@pytest.mark.parametrize(
+    ("market", "asks"),
+    [
+        (open_market("ann"), False),
+        (watched("ann"), True),
+        (watched("ann", wash_wh=0, layering_wh=0, withheld_wh=1), True),
+        (watched("ann", wash_wh=0, layering_wh=0), False),
+    ],
+)
+def test_only_a_gate_that_is_watched_asks_for_anything(market: Scenario, asks: bool) -> None:
+    market.later(NOON - 5 * MINUTE)
+    (closed,) = only(market.facts, GateClosed)[:1]
+    wired = WiredCalculation(CALCULATION, {}, parameters)
+    calculator = Calculator([wired], load_codec(), Layout.of({"market": 1}), no_answer)
+    calculator.offer([recorded("market", MARKET, closed)])
+    assert calculator.waiting == asks
+
+
+async def no_answer(sql: str, parameters: Any) -> list[Any]:
+    raise AssertionError(sql, parameters)
 
 
 def test_the_inputs_are_asked_as_of_the_gate() -> None:
