@@ -24,7 +24,7 @@ from schemas.market.commands import (
 )
 from schemas.market.enquiry_commands import AcceptOffers, CombineOffers, CounterOffers, OfferEnergy, ReviseOffer
 from schemas.market.events import CommandRefused, OrderTerms, Restriction, RuleSet, SelfTradeMode
-from schemas.market.listing_commands import PlaceBid
+from schemas.market.listing_commands import OpenListing, PlaceBid
 from schemas.market.listing_events import ListingFormat, ListingTerms, WithdrawalReason
 from schemas.market.mandate_events import MandateTerms
 from schemas.market.outlet_events import OutletKind
@@ -274,6 +274,7 @@ SPECIAL: dict[tuple[str, str], Draw] = {
     ("OpenEnquiry", "quantity_wh"): lambda w, _: w.draw.choice(((1_000,), (2_000, 1_000))),
     ("OpenEnquiry", "intervals"): lambda w, _: 0,
     ("OpenListing", "terms"): lambda w, _: w.listing_terms(),
+    ("OpenListing", "closes_at"): lambda w, _: w.market.at + w.draw.choice((9, 20)) * MINUTE,
     ("OpenListing", "product"): lambda w, _: None,
     ("OpenSession", "first_start_at"): lambda w, _: w.draw.choice((NOON + 6 * QUARTER, NOON)),
     ("RegisterProduct", "product"): lambda w, party: f"{party}-{w.draw.randrange(2)}",
@@ -298,7 +299,7 @@ ORDERS = [wish for wish in OUTCOMES if wish.__name__ == "SubmitOrder"]
 OFTEN = (PlaceBid, OfferEnergy, CombineOffers, AcceptOffers, CounterOffers, ReviseOffer, SubmitBlock, ApproveContract)
 CALCULATED = (ProposeCallBlocks, ProposeSessionBook)
 """What is calculated for sessions of blocks, of which there are none here."""
-WISHED = [*(wish for wish in OUTCOMES if wish not in CALCULATED), *ORDERS * 14, *OFTEN * 3]
+WISHED = [*(wish for wish in OUTCOMES if wish not in CALCULATED), *ORDERS * 14, *OFTEN * 3, *(OpenListing,) * 2]
 
 
 def wait(draw: random.Random) -> int:

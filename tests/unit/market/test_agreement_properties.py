@@ -232,7 +232,7 @@ def lived(draw: random.Random, steps: int) -> Scenario:
     return market
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_what_is_kept_is_what_the_facts_say(seed: int) -> None:
     market = lived(random.Random(seed), 60)

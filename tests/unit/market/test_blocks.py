@@ -123,7 +123,7 @@ def auctions(draw: st.DrawFn) -> tuple[list[list[Bid]], list[Block]]:
     return books, blocks
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(auctions())
 def test_no_other_acceptance_gains_more(auction: Any) -> None:
     books, blocks = auction

@@ -19,7 +19,7 @@ KWH = 1_000
 rows = st.lists(st.tuples(st.booleans(), st.integers(-6, 9), st.integers(1, 9)), max_size=80)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     rows,
     st.sampled_from(Rationing),

@@ -133,7 +133,7 @@ books = st.lists(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(books, st.sampled_from(Rationing), st.sampled_from((0, 250_000, 500_000, 1_000_000)))
 def test_a_book_clears_as_trying_everything_says(book: list[Bid], rationing: Rationing, k_ppm: int) -> None:
     by = rules(k_ppm, rationing, tick=1)
@@ -201,7 +201,7 @@ def moved(clearing: Clearing) -> st.SearchStrategy[Clearing]:
     )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(wrong_proposals())
 def test_only_the_right_result_passes_the_check(proposal: Any) -> None:
     offers, filled, clearing, by = proposal

@@ -86,7 +86,7 @@ def worlds(draw: st.DrawFn) -> tuple[Books, list[CalledLine]]:
     return books, [CalledLine(f"{one}-{other}", one, other, draw(room), draw(room)) for one, other in tree]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(worlds(), st.sampled_from(Rationing), st.sampled_from((0, 500_000, 1_000_000)))
 def test_no_other_flow_gains_more_and_every_price_fits(world: Any, rationing: Rationing, k_ppm: int) -> None:
     books, lines = world
@@ -108,7 +108,7 @@ def test_no_other_flow_gains_more_and_every_price_fits(world: Any, rationing: Ra
             assert here <= there or flow == -line.backward_wh
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(worlds())
 def test_money_in_is_money_out_and_congestion_income(world: Any) -> None:
     books, lines = world
@@ -122,7 +122,7 @@ def test_money_in_is_money_out_and_congestion_income(world: Any) -> None:
     assert paid == income >= 0
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(worlds(), st.data())
 def test_only_a_best_result_passes_the_check(world: Any, data: st.DataObject) -> None:
     """Other flows, other fills, other prices: what passes gains as much and trades as much as the best."""

@@ -204,7 +204,7 @@ def say(market: Scenario, kind: str, party: str, which: int, lots: int, cents: i
     market.when(wish, party)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_reserves_are_those_of_the_facts_and_end_with_them(steps: list[Any]) -> None:
     market = open_market(intervals=3, negotiation=NegotiationRules(5, 2, 1))

@@ -37,7 +37,7 @@ def gain(bids: list[int], asks: list[int], said: int, worth: int) -> int:
 units = st.lists(st.integers(-5, 20), max_size=6)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(units, units, st.integers(-5, 20), st.integers(-5, 20))
 def test_a_false_price_never_pays_and_the_operator_never_does(
     bids: list[int], asks: list[int], said: int, worth: int
