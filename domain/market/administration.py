@@ -154,7 +154,8 @@ def _rules(rules: RuleSet) -> Refusal | None:
 
 
 def _call_rules(rules: RuleSet) -> Refusal | None:
-    """A call ends before the gate, and its result has time. McAfee's is of one zone, its unit whole lots."""
+    """A call ends before the gate, and its result has time. McAfee's is of one zone, not beside a session's
+    auction, whose blocks are no units; its unit is whole lots."""
     called = rules.auction
     if called is None:
         return None
@@ -163,6 +164,7 @@ def _call_rules(rules: RuleSet) -> Refusal | None:
         (called.opening_min < open_min, open_min - 1, called.opening_min),
         (called.deadline_min > 0, 1, 0),
         (called.mechanism is Mechanism.UNIFORM or rules.network is None, 0, 1),
+        (called.mechanism is Mechanism.UNIFORM or rules.session_auction is None, 0, 1),
         (called.unit_wh % rules.lot_wh == 0, rules.lot_wh, called.unit_wh),
         (called.unit_wh <= rules.max_quantity_wh, rules.max_quantity_wh, called.unit_wh),
     ):

@@ -114,7 +114,37 @@ LEFT JOIN (
 )
 """What is or was on offer on listings, and how many bid; a sealed bid's price is nowhere in it."""
 
-INFORMATION_SQL_VIEWS = (INSTRUMENTS, PUBLIC_TRADES, PRICES, ADVERTISEMENTS)
+ENQUIRY_ADVERTISEMENTS = SqlView(
+    name="enquiry_advertisements",
+    sql="""
+SELECT market, enquiry, zone, first_start_at, interval_min, quantity_wh, currency, limit_price_nano_per_kwh, closes_at,
+    CASE WHEN state IN ('open', 'combined', 'countered') THEN 'open' ELSE 'closed' END AS state,
+    ARRAY[partition::bigint, seq] AS changed
+FROM enquiries
+WHERE cardinality(addressed) = 0
+""",
+)
+"""What somebody asks of all sellers; what is asked of some, and who offered what, is theirs."""
+
+PRODUCT_ADVERTISEMENTS = SqlView(
+    name="product_advertisements",
+    sql="""
+SELECT market, product, version, zone, carrier, characteristics, max_power_w, capacity_wh, schedule_from_at,
+    schedule_wh, availability_ppm, quality_class, lowest_price_nano_per_kwh, bids_until_at, status, verification,
+    ARRAY[partition::bigint, seq] AS changed
+FROM products
+""",
+)
+"""Energy products as they are now, without whose they are and which resources they are made of."""
+
+INFORMATION_SQL_VIEWS = (
+    INSTRUMENTS,
+    PUBLIC_TRADES,
+    PRICES,
+    ADVERTISEMENTS,
+    ENQUIRY_ADVERTISEMENTS,
+    PRODUCT_ADVERTISEMENTS,
+)
 
 
 def _changed(view: str, columns: str, order: str, also: str = "") -> str:
@@ -208,6 +238,27 @@ ORDER BY partition, seq, trade
             " reserve_price_nano_per_kwh, currency, closes_at, product, state, unsold_wh, bids,"
             " highest_bid_nano_per_kwh",
             "first_start_at, listing",
+        ),
+        _READER,
+    ),
+    Question(
+        "enquiry_changes",
+        _changed(
+            "enquiry_advertisements",
+            "enquiry, zone, first_start_at, interval_min, quantity_wh, currency, limit_price_nano_per_kwh, closes_at,"
+            " state",
+            "first_start_at, enquiry",
+        ),
+        _READER,
+    ),
+    Question(
+        "product_changes",
+        _changed(
+            "product_advertisements",
+            "product, version, zone, carrier, characteristics, max_power_w, capacity_wh, schedule_from_at,"
+            " schedule_wh, availability_ppm, quality_class, lowest_price_nano_per_kwh, bids_until_at, status,"
+            " verification",
+            "product",
         ),
         _READER,
     ),

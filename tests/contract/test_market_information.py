@@ -1,6 +1,7 @@
 """Who asks only for changes knows what the slates say after every step of a day; who acknowledged gets the rest."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -16,7 +17,9 @@ from projections.market.surveillance import INPUTS, parameters
 from projections.market.views import QUESTIONS, SQL_VIEWS, VIEWS
 from schemas.envelope import Moment
 from schemas.market.commands import AmendOrder
+from schemas.market.enquiry_events import EnquiryOpened
 from schemas.market.events import (
+    CapabilityRecorded,
     CommandRefused,
     GateClosed,
     OrderAccepted,
@@ -28,10 +31,13 @@ from schemas.market.events import (
 from schemas.market.information_commands import AcknowledgeNotifications
 from schemas.market.package_commands import SubmitBlock
 from schemas.market.phase_commands import SuspendTrading
+from schemas.market.product_commands import RegisterProduct, VerifyProduct
 from schemas.market.surveillance_events import SuspicionKind
 from schemas.values import Side
-from tests.unit.given import Scenario, only
+from tests.unit.given import MINUTE, Scenario, only
+from tests.unit.market.offered import ROOF, terms
 from tests.unit.market.test_coupled_auctions import bound, cleared
+from tests.unit.market.test_default_wishes import ask
 from tests.unit.market.test_golden_day import EVENING, day, prepare, trade
 from tests.unit.market.test_surveillance import watched
 from tests.unit.market.world import CENT, KWH, MARKET, NOON, OPERATOR, QUARTER, buy, open_market, sell, submit
@@ -47,6 +53,8 @@ KEYS: Final = {
     "price_changes": ("delivery_start_at", "interval_min"),
     "session_changes": ("delivery_start_at", "interval_min"),
     "advertisement_changes": ("listing",),
+    "enquiry_changes": ("enquiry",),
+    "product_changes": ("product",),
     "session_results": ("delivery_start_at", "interval_min"),
     "auction_changes": ("auction",),
     "auction_zone_changes": ("auction", "zone"),
@@ -225,6 +233,28 @@ async def test_a_coupled_auction_is_told_by_zone_and_by_line(slates: PostgresVie
     for party, price in (("ann", 20 * CENT), ("bob", 5 * CENT)):
         rows = [row for row in await told.ask("my_notifications", party=party) if row["kind"] == "traded"]
         assert rows[0]["price_nano_per_kwh"] == price, "everybody is told his own price"
+
+
+async def test_what_is_asked_of_all_and_what_there_is_to_sell_is_advertised(slates: PostgresViews) -> None:
+    market = open_market("ann", "bob")
+    market.given(CapabilityRecorded(MARKET, "bob-cp", "bob", 400_000, ("pv",), "z", equipment=(ROOF,)))
+    market.when(RegisterProduct("roof", terms()), "bob")
+    [asked] = only(market.when(ask("ann", NOON - 30 * MINUTE), "ann"), EnquiryOpened)
+    market.when(replace(ask("ann", NOON - 30 * MINUTE), addressed=("bob",)), "ann")
+    told = await Told(slates).begin()
+    await told.up_to(market)
+    [enquiry] = await told.ask("enquiry_changes")
+    assert (enquiry["enquiry"], enquiry["quantity_wh"], enquiry["state"]) == (asked.enquiry, [2 * KWH], "open")
+    [product] = await told.ask("product_changes")
+    assert (product["product"], product["version"], product["verification"]) == ("roof", 1, "waiting")
+    seen = max((row["partition"], row["seq"]) for row in (enquiry, product))
+    market.when(VerifyProduct("roof", 1), OPERATOR)
+    market.later(NOON - 30 * MINUTE)
+    await told.up_to(market)
+    assert [row["verification"] for row in await told.ask("product_changes", seen)] == ["verified"]
+    assert [row["state"] for row in await told.ask("enquiry_changes", seen)] == ["closed"]
+    for row in [*await told.ask("product_changes"), *await told.ask("enquiry_changes")]:
+        assert not {"ann", "bob", "bob-cp", "pv"} & {value for value in row.values() if isinstance(value, str)}
 
 
 async def test_states_of_instruments(slates: PostgresViews) -> None:

@@ -14,6 +14,7 @@ from projections.market.auctions import AUCTION_QUESTIONS
 from projections.market.contracts import CONTRACT_QUESTIONS
 from projections.market.credit import CREDIT_QUESTIONS
 from projections.market.outlets import OUTLET_QUESTIONS
+from projections.market.sessions import SESSION_QUESTIONS
 from projections.market.views import QUESTIONS, SQL_VIEWS, VIEWS
 from schemas.market.events import ContractConcluded
 from schemas.market.product_events import ProductSuspended
@@ -120,7 +121,7 @@ AGREEMENTS = CONTRACT_QUESTIONS + CREDIT_QUESTIONS + OUTLET_QUESTIONS
 async def test_every_question_has_an_answer(slates: PostgresViews) -> None:
     await fill(slates, day())
     for question in QUESTIONS:
-        if question not in AGREEMENTS + AUCTION_QUESTIONS:  # a day without an auction
+        if question not in AGREEMENTS + AUCTION_QUESTIONS + SESSION_QUESTIONS:  # a day without an auction
             answer = await slates(question.sql, {name: ASKED[name] for name in question.parameters})
             assert bool(answer) is (question.name not in OVER), f"{question.name} after the last gate"
             assert_plain(question.name, answer)

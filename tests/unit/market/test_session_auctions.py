@@ -11,7 +11,7 @@ from domain.market import calc_session, session_auctions, session_timetable
 from domain.market.blocks import BlockFlaw
 from domain.market.session_auctions import CALCULATOR
 from schemas.envelope import FactMeta, Moment, Recorded
-from schemas.market.auction_events import CallRules, Rationing
+from schemas.market.auction_events import CallRules, Mechanism, Rationing
 from schemas.market.commands import AdoptRuleSet, AmendOrder, CancelOrder, CancelOrders, OpenSession
 from schemas.market.events import (
     CommandRefused,
@@ -401,6 +401,7 @@ def test_nobody_trades_with_himself_while_there_is_somebody_else() -> None:
         ({"session_auction": replace(SESSION, deadline_min=0)}, 1, 0),
         ({"session_auction": SESSION, "network": NetworkRules((), ())}, 0, 1),
         ({"session_auction": SESSION, "auction": CallRules(30, 0, Rationing.TIME, 5)}, 0, 30),
+        ({"session_auction": SESSION, "auction": CallRules(0, 0, Rationing.TIME, 5, Mechanism.MCAFEE)}, 0, 1),
     ],
 )
 def test_a_session_fits_into_the_timetable_and_into_one_zone(changes: dict[str, Any], limit: int, found: int) -> None:
