@@ -7,8 +7,9 @@ from domain.calculation import Calculation, Inputs
 from domain.market.blocks import BlockAuction
 from domain.market.calc_blocks import solve
 from domain.market.clearing import AuctionRules, Clearing, Offer
-from domain.market.session_auctions import CALCULATION_NAME, MAX_LISTED
+from domain.market.session_auctions import CALCULATION_NAME
 from domain.market.session_state import block_orders
+from domain.market.session_timetable import MAX_LISTED
 from schemas.envelope import Recorded
 from schemas.market.auction_events import CalledLevel
 from schemas.market.session_commands import ProposeCallBlocks, ProposeSessionBook

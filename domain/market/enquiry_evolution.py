@@ -1,11 +1,13 @@
 """Enquiries after a fact: what is asked and offered, what the offers reserve, what is on the table."""
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
+from domain.market.claims import flow_of, take
+from domain.market.contract_state import Claims
 from domain.market.enquiry_state import Enquiry, Offer, Stage
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
-from domain.market.network import Path
-from domain.market.profiles import commit, cross, sell
+from domain.market.profiles import commit, sell
 from domain.market.state import Market
 from domain.market.timers import ENQUIRY_DEADLINE
 from schemas.market.enquiry_events import (
@@ -79,12 +81,11 @@ def apply(state: Market, fact: Fact) -> None:
 
 def offer_of(state: Market, enquiry: Enquiry, fact: OfferMade) -> Offer:
     """The offer as it stands after its fact."""
-    opened = enquiry.opened
-    zone, first = state.connections[fact.connection].zone, state.instruments[opened.first_start_at, opened.interval_min]
-    path: Path = () if zone == opened.zone or first.paths is None else first.paths[zone, opened.zone]
     sold = sold_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.assumed_price_nano_per_kwh)
     what = fact.quantity_wh, fact.price_nano_per_kwh
-    return Offer(fact.offer, fact.sequence, fact.seller, fact.connection, *what, sold, zone, path)
+    return Offer(
+        fact.offer, fact.sequence, fact.seller, fact.connection, *what, sold, state.connections[fact.connection].zone
+    )
 
 
 def _opened(state: Market, fact: EnquiryOpened) -> None:
@@ -106,8 +107,14 @@ def _reserve(state: Market, enquiry: Enquiry, offer: Offer, sign: int) -> None:
     opened = enquiry.opened
     where = opened.first_start_at, opened.interval_min
     sell(state, *where, offer.connection, offer.quantity_wh, sign)
-    cross(state, *where, offer.path, offer.quantity_wh, sign)
+    _cross(state, enquiry, offer, offer.quantity_wh, sign)
     state.account(offer.seller).exposure_pico += sign * sum(offer.quantity_wh) * offer.sold_pico_per_wh
+
+
+def _cross(state: Market, enquiry: Enquiry, offer: Offer, quantity_wh: Sequence[int], sign: int) -> None:
+    opened = enquiry.opened
+    zones, where = (offer.zone, opened.zone), (opened.first_start_at, opened.interval_min)
+    take(state, Claims(flow_wh=flow_of(state, *where, zones, quantity_wh)), sign)
 
 
 def _tabled(state: Market, enquiry: Enquiry, fact: OffersCombined | CounterOfferMade) -> None:
@@ -130,7 +137,7 @@ def _accepted(state: Market, enquiry: Enquiry, fact: OfferAccepted) -> None:
     where = opened.first_start_at, opened.interval_min
     sell(state, *where, offer.connection, fact.quantity_wh)
     sell(state, *where, opened.connection, fact.quantity_wh, -1)
-    cross(state, *where, offer.path, fact.quantity_wh)
+    _cross(state, enquiry, offer, fact.quantity_wh, 1)
     bought = bought_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.credit)
     zones = offer.zone, opened.zone
     commit(state, *where, zones, fact.seller, fact.quantity_wh, offer.sold_pico_per_wh)

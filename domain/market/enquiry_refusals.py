@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
+from domain.market.claims import flow_of, refuse_flow
 from domain.market.enquiry_state import Enquiry, Stage
 from domain.market.enquiry_table import needed_pico, on_the_table
 from domain.market.exposure import sold_pico_per_wh
 from domain.market.profiles import (
     listed,
-    refuse_crossing,
     refuse_party,
     refuse_profile,
     refuse_sale,
@@ -122,13 +122,17 @@ def _refuse_offer(state: Market, enquiry: Enquiry, wish: OfferEnergy, actor: str
         return Refusal(MarketRefusal.TOO_MANY_OFFERS, MAX_OFFERS, len(enquiry.offers) + 1)
     if len(wish.quantity_wh) != len(found):
         return Refusal(MarketRefusal.PROFILE_DIFFERS, len(found), len(wish.quantity_wh))
-    rules, price = found[0].rules, wish.price_nano_per_kwh
+    rules, price, zones = (
+        found[0].rules,
+        wish.price_nano_per_kwh,
+        (state.connections[wish.connection].zone, opened.zone),
+    )
     sold = sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
     return (
         _refuse_part(rules, opened.quantity_wh, wish.quantity_wh)
         or refuse_price(rules, price)
         or refuse_sale(state, wish.connection, found, wish.quantity_wh)
-        or refuse_crossing(found, state.connections[wish.connection].zone, opened.zone, wish.quantity_wh)
+        or refuse_flow(state, flow_of(state, opened.first_start_at, opened.interval_min, zones, wish.quantity_wh))
         or refuse_credit(state, wish.party, sum(wish.quantity_wh) * sold)
     )
 

@@ -4,7 +4,6 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from enum import Enum
 
-from domain.market.network import Path
 from schemas.market.enquiry_events import EnquiryEnd, EnquiryOpened
 from schemas.market.events import RuleSet
 
@@ -21,7 +20,7 @@ class Stage(Enum):
 class Offer:
     """A seller's part of what is asked, reserved at its price.
 
-    `sold_pico_per_wh` is what a Wh of it counts in the credit rule, `path` the way from its zone to the enquirer's.
+    `sold_pico_per_wh` is what a Wh of it counts in the credit rule.
     """
 
     offer: str
@@ -32,7 +31,6 @@ class Offer:
     price_nano_per_kwh: int
     sold_pico_per_wh: int
     zone: str
-    path: Path
 
 
 @dataclass(slots=True)

@@ -8,11 +8,8 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from domain.market.capability import use
-from domain.market.evolution import look_again
-from domain.market.network import Path, flow
 from domain.market.refusal import Refusal
 from domain.market.state import MAX_INTERVALS, Instrument, Market, starts
-from domain.market.trading import crossing_of
 from domain.market.validation import refuse_quantity, refuse_sales
 from schemas.envelope import Moment
 from schemas.market.events import Phase, RuleSet
@@ -81,30 +78,6 @@ def refuse_sale(
 def sources_of(instrument: Instrument, zone: str) -> Container[str]:
     """The zones from which energy reaches this one, itself among them."""
     return {zone, *(first for first, last in instrument.paths or () if last == zone)}
-
-
-def refuse_crossing(found: Iterable[Instrument], zone: str, other: str, quantity_wh: Iterable[int]) -> Refusal | None:
-    """More from `zone` to `other` than the lines between them still carry, in the first interval where it is so."""
-    for instrument, wh in zip(found, quantity_wh, strict=True):
-        crossing = crossing_of(instrument)
-        if wh and zone != other and crossing is not None:
-            room_wh = crossing.room_wh(zone, other, buys=False)
-            if wh > room_wh:
-                return Refusal(MarketRefusal.LINE_EXCEEDED, room_wh, wh)
-    return None
-
-
-def cross(
-    state: Market, first_start_at: int, interval_min: int, path: Path, quantity_wh: Sequence[int], sign: int = 1
-) -> None:
-    """For `evolve`: a profile goes this way over the lines (`sign` −1 gives them back); who waits may trade."""
-    if not path:
-        return
-    listed_at = zip(starts(first_start_at, interval_min, len(quantity_wh)), quantity_wh, strict=True)
-    found = [(state.slots[start], wh) for start, wh in listed_at if start in state.slots]
-    for slot, wh in found:
-        flow((slot,), path, sign * wh)
-    look_again(state, [slot for slot, _ in found])
 
 
 def sell(

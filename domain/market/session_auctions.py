@@ -9,37 +9,32 @@ continuously. Without a result by the deadline the blocks end and the books go o
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, assert_never
 
-from domain.identity import derived_id
+from domain.market import session_timetable
 from domain.market.auctions import offer_of
 from domain.market.block_check import BlockCheck, begun
 from domain.market.blocks import BlockFlaw, gap_ppm, steps_of
 from domain.market.claims import take
 from domain.market.clearing import Clearing, Level
-from domain.market.gates import gate_key
 from domain.market.leaving import thaw
 from domain.market.refusal import Refusal, refused
 from domain.market.session_claims import claims_of, pool_of
 from domain.market.session_state import SessionAuction
-from domain.market.session_trades import trades_of
-from domain.market.state import Instrument, Key, Market
+from domain.market.session_timetable import MAX_LISTED, instruments_of
+from domain.market.state import Market
 from domain.market.timers import (
     AT_ONCE,
     SESSION_CALL,
     SESSION_DEADLINE,
     SESSION_LISTING,
     SESSION_TRADES,
-    Ahead,
-    Timed,
-    Timer,
 )
 from schemas.actors import CALCULATION
 from schemas.envelope import Command, Moment
 from schemas.market.events import CommandRefused, Phase, SessionOpened
-from schemas.market.reasons import CancelReason, MarketRefusal
+from schemas.market.reasons import MarketRefusal
 from schemas.market.session_commands import ProposeCallBlocks, ProposeSessionBook
 from schemas.market.session_events import (
     CallBlocksChecked,
-    CallBlocksEnded,
     SessionAuctionCalled,
     SessionAuctionCleared,
     SessionAuctionEnded,
@@ -51,13 +46,7 @@ from schemas.market.session_events import (
     SessionBookListed,
     SessionPrice,
 )
-from schemas.values import INT64_MAX, MINUTE_US, Side
-
-MAX_LISTED: Final = 500
-"""Orders in one `SessionBookListed` and in one part of a proposal."""
-
-MAX_BLOCKS_LISTED: Final = 20
-"""Blocks in one `SessionBlocksListed`."""
+from schemas.values import INT64_MAX, MINUTE_US
 
 CALCULATION_NAME: Final = "market.session"
 CALCULATOR: Final = f"{CALCULATION}{CALCULATION_NAME}"
@@ -77,6 +66,8 @@ FACTS: Final = (
     SessionAuctionFailed,
     SessionAuctionEnded,
 )
+
+TIMED: Final = session_timetable.TIMED
 
 _PICO_PER_MICRO: Final = 1_000_000
 
@@ -99,7 +90,7 @@ def collect(state: Market, fact: SessionOpened, rules: SessionAuctionRules) -> N
     auction = SessionAuction(fact.first_start_at, fact.intervals, fact.interval_min)
     state.session_auctions.known[auction.key] = auction
     opens_at = fact.first_start_at - rules.opening_lead_min * MINUTE_US
-    for instrument in _instruments(state, auction):
+    for instrument in instruments_of(state, auction):
         instrument.opens_at, instrument.phase = opens_at, Phase.CALL
     state.remind(opens_at + rules.opening_min * MINUTE_US, SESSION_CALL, auction.first_start_at, auction.name)
 
@@ -135,8 +126,8 @@ def _cleared(state: Market, auction: SessionAuction, check: BlockCheck) -> Sessi
     welfare_micro, bound_micro = check.welfare_pico // _PICO_PER_MICRO, -(-bound // _PICO_PER_MICRO)
     return SessionAuctionCleared(
         state.market,
-        _called(auction).auction,
-        *_about(auction),
+        auction.frozen.auction,
+        *auction.about,
         check.volume_wh,
         sum(1 for steps in check.steps if steps),
         # The numbers of an absurd size have no place in a message.
@@ -241,7 +232,7 @@ def apply(state: Market, fact: Fact) -> None:
             _clear(state, auction, fact)
         case SessionAuctionFailed() | SessionAuctionEnded():
             del state.session_auctions.known[auction.key]
-            thaw(state, _instruments(state, auction))
+            thaw(state, instruments_of(state, auction))
         case _:
             assert_never(fact)
 
@@ -259,7 +250,7 @@ def _call(state: Market, auction: SessionAuction, fact: SessionAuctionCalled) ->
     auction.called = fact
     for side in (auction.books, auction.bids, auction.asks):
         side.extend([] for _ in range(auction.intervals))
-    for instrument in _instruments(state, auction):
+    for instrument in instruments_of(state, auction):
         instrument.phase = Phase.AUCTION
     state.remind(AT_ONCE, SESSION_LISTING, auction.first_start_at, auction.name)
     state.remind(fact.deadline_at, SESSION_DEADLINE, auction.first_start_at, auction.name)
@@ -298,154 +289,3 @@ def _clear(state: Market, auction: SessionAuction, fact: SessionAuctionCleared) 
         block.pool = name
         block.profile_wh = tuple(energy_wh * steps // whole for energy_wh in block.profile_wh)
         take(state, claims_of(state, auction, (block,)), committed=False)
-
-
-def _instruments(state: Market, auction: SessionAuction) -> list[Instrument]:
-    return [state.instruments[key] for key in auction.keys]
-
-
-def _about(auction: SessionAuction) -> tuple[int, int, int]:
-    return auction.first_start_at, auction.intervals, auction.interval_min
-
-
-def _called(auction: SessionAuction) -> SessionAuctionCalled:
-    assert auction.called is not None, "it is called"
-    return auction.called
-
-
-def _end_call(state: Market, timer: Timer, ahead: Ahead) -> Iterator[SessionAuctionCalled]:
-    """The end of the call: all books are frozen. A result must come before the first gate."""
-    auction = state.session_auctions.known[gate_key(timer)]
-    first = state.instruments[auction.key]
-    rules = first.rules
-    terms = rules.session_auction
-    assert terms is not None, "a session with an auction has its rules"
-    ahead.room -= 1
-    ahead.stop = True
-    yield SessionAuctionCalled(
-        state.market,
-        derived_id(state.market, "session_auction", *auction.key, ahead.at),
-        *_about(auction),
-        sum(instrument.book.resting for instrument in _instruments(state, auction)),
-        len(auction.blocks),
-        rules.tick_nano_per_kwh,
-        rules.lot_wh * len(first.slots),
-        rules.min_price_nano_per_kwh,
-        rules.max_price_nano_per_kwh,
-        terms.k_ppm,
-        terms.rationing,
-        min(ahead.at + terms.deadline_min * MINUTE_US, first.gate_at - 1),
-    )
-
-
-def _list(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
-    """Books and blocks in slices; where nobody can trade with anybody, that is the result at once."""
-    auction = state.session_auctions.known[gate_key(timer)]
-    called = _called(auction)
-    ahead.stop = True
-    instruments = _instruments(state, auction)
-    if not auction.blocks and not any(auction.books) and not any(i.book.crossed(0) for i in instruments):
-        ahead.room -= 1
-        yield SessionAuctionCleared(state.market, called.auction, *_about(auction), 0, 0, 0, 0, 0)
-        return
-    for place, instrument in enumerate(instruments):
-        listed = len(auction.books[place])
-        if listed < instrument.book.resting:
-            yield from _list_book(state, called.auction, instrument, listed, ahead)
-    blocks = auction.called_blocks()
-    for first in range(auction.listed_blocks, len(blocks), MAX_BLOCKS_LISTED):
-        if ahead.room:
-            ahead.room -= 1
-            part = blocks[first : first + MAX_BLOCKS_LISTED]
-            yield SessionBlocksListed(state.market, called.auction, first, part)
-    if ahead.room:
-        ahead.room -= 1
-        yield SessionAuctionStarted(
-            state.market,
-            called.auction,
-            *_about(auction),
-            called.resting,
-            called.blocks,
-            called.tick_nano_per_kwh,
-            called.lot_wh,
-            called.min_price_nano_per_kwh,
-            called.max_price_nano_per_kwh,
-            called.k_ppm,
-            called.rationing,
-        )
-
-
-def _list_book(
-    state: Market, auction: str, instrument: Instrument, listed: int, ahead: Ahead
-) -> Iterator[SessionBookListed]:
-    if not ahead.room:
-        return
-    orders = sorted(instrument.book.best_first(), key=lambda order: order.sequence)
-    for first in range(listed, len(orders), MAX_LISTED):
-        if not ahead.room:
-            return
-        ahead.room -= 1
-        part = orders[first : first + MAX_LISTED]
-        yield SessionBookListed(
-            state.market,
-            auction,
-            *instrument.key,
-            first,
-            tuple(order.order for order in part),
-            tuple(Side.BUY if order.buys else Side.SELL for order in part),
-            tuple(order.limit_price_nano_per_kwh for order in part),
-            tuple(order.rest_wh for order in part),
-        )
-
-
-def _trade(state: Market, timer: Timer, ahead: Ahead) -> Iterator[Any]:
-    """What the result brings about, then the end."""
-    auction = state.session_auctions.known[gate_key(timer)]
-    ahead.stop = True
-    yield from trades_of(state, auction, ahead)
-    if ahead.room:
-        ahead.room -= 1
-        yield SessionAuctionEnded(state.market, _called(auction).auction, *_about(auction))
-
-
-def _fail(state: Market, timer: Timer, ahead: Ahead) -> Iterator[CallBlocksEnded | SessionAuctionFailed]:
-    auction = state.session_auctions.known[gate_key(timer)]
-    ahead.stop = True
-    if auction.blocks:
-        ahead.room -= 1
-        yield auction.ended(state.market, auction.blocks, CancelReason.AUCTION_FAILED)
-    if ahead.room:
-        ahead.room -= 1
-        yield SessionAuctionFailed(state.market, _called(auction).auction, *_about(auction))
-
-
-def _auction(state: Market, key: Key) -> SessionAuction | None:
-    return state.session_auctions.known.get(key)
-
-
-def _is_called(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, gate_key(timer))
-    return auction is None or auction.called is not None
-
-
-def _is_listed(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, gate_key(timer))
-    return auction is None or auction.listed or auction.cleared is not None
-
-
-def _is_traded(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, gate_key(timer))
-    return auction is None or auction.cleared is None
-
-
-def _is_decided(state: Market, timer: Timer) -> bool:
-    auction = _auction(state, gate_key(timer))
-    return auction is None or auction.cleared is not None
-
-
-TIMED: Final = {
-    SESSION_CALL: Timed(_is_called, _end_call),
-    SESSION_LISTING: Timed(_is_listed, _list),
-    SESSION_TRADES: Timed(_is_traded, _trade),
-    SESSION_DEADLINE: Timed(_is_decided, _fail),
-}

@@ -64,6 +64,17 @@ class SessionAuction:
         return f"{self.first_start_at}/{self.interval_min}"
 
     @property
+    def about(self) -> tuple[int, int, int]:
+        """First delivery start, number of deliveries and their duration, as facts say them."""
+        return self.first_start_at, self.intervals, self.interval_min
+
+    @property
+    def frozen(self) -> SessionAuctionCalled:
+        """What it was called with."""
+        assert self.called is not None, "it is called"
+        return self.called
+
+    @property
     def key(self) -> Key:
         """Of the session's first delivery."""
         return self.first_start_at, self.interval_min
@@ -97,8 +108,7 @@ class SessionAuction:
 
     def auctioned(self) -> Called:
         """The frozen auction as it is judged."""
-        called = self.called
-        assert called is not None, "only what is called is judged"
+        called = self.frozen
         rules = AuctionRules(called.tick_nano_per_kwh, called.lot_wh, called.k_ppm, called.rationing)
         prices = called.min_price_nano_per_kwh, called.max_price_nano_per_kwh
         return Called(rules, *prices, self.intervals, block_orders(self.called_blocks(), self.intervals))

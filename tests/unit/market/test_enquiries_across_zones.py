@@ -71,12 +71,12 @@ def test_no_more_is_offered_than_lines_carry_and_nothing_from_where_none_goes(
     assert repr(market.state) == before
 
 
-def test_the_room_found_is_what_trades_left() -> None:
+def test_what_trades_left_of_the_line_is_the_limit() -> None:
     market, enquiry = asked()
     submit(market, sell("bob", 1, 10))
     submit(market, buy("ann", 1, 10))
     [refused] = only(offer(market, enquiry, "bob", 3, 12), CommandRefused)
-    assert (refused.reason, refused.limit, refused.found) == (MarketRefusal.LINE_EXCEEDED, 2 * KWH, 3 * KWH)
+    assert (refused.reason, refused.limit, refused.found) == (MarketRefusal.LINE_EXCEEDED, 3 * KWH, 4 * KWH)
 
 
 @pytest.mark.parametrize("ends", ["withdrawn", "rejected"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consumers.snapshot import _classes
-from domain.market import calc_session, session_auctions
+from domain.market import calc_session, session_auctions, session_timetable
 from domain.market.blocks import BlockFlaw
 from domain.market.session_auctions import CALCULATOR
 from schemas.envelope import FactMeta, Moment, Recorded
@@ -268,7 +268,7 @@ def test_a_late_result_is_refused() -> None:
 
 
 def test_each_wrong_proposal_is_refused_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (session_auctions, calc_session):
+    for module in (session_auctions, session_timetable, calc_session):
         monkeypatch.setattr(module, "MAX_LISTED", 2)
     market, facts = called(*TWO_HOURS, sell("bob", 5, 90), sell("bob", 5, 95))
     blocks, first, second, third, *others = proposals(facts)
@@ -350,9 +350,9 @@ def test_the_gap_that_is_proposed_is_published() -> None:
 
 
 def test_large_sessions_are_listed_and_traded_in_slices_across_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (session_auctions, calc_session):
+    for module in (session_auctions, session_timetable, calc_session):
         monkeypatch.setattr(module, "MAX_LISTED", 7)
-    monkeypatch.setattr(session_auctions, "MAX_BLOCKS_LISTED", 2)
+    monkeypatch.setattr(session_timetable, "MAX_BLOCKS_LISTED", 2)
     starts = [NOON + n * QUARTER for n in range(4)]
     wishes: list[Any] = [buy("ann", 1, 12 + n % 5, start=starts[n % 4]) for n in range(120)]
     wishes += [sell(("bob", "cyd")[n % 2], 1, 9 - n % 5, start=starts[n % 4]) for n in range(100)]
