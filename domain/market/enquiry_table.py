@@ -1,6 +1,6 @@
 """What is on the table of an enquiry: the combination of the offers, and what becomes of it when time is up."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from domain.identity import derived_id
@@ -24,11 +24,14 @@ from schemas.market.events import ContractConcluded
 from schemas.values import MINUTE_US, DeliveryMode, Side
 
 
-def tabled(state: Market, enquiry: Enquiry, offers: Sequence[Offer], at: int) -> list[Any]:
-    """The whole amount within the limit, a counter-offer of what there is, or the end of it when there is nothing."""
+def tabled(state: Market, enquiry: Enquiry, offers: Sequence[Offer], at: int, gone: Collection[str] = ()) -> list[Any]:
+    """The whole amount within the limit, a counter-offer of what there is, or the end of it when there is nothing.
+
+    `gone` are offers that were withdrawn just now.
+    """
     found = combine(enquiry.opened.quantity_wh, offers)
     if not found.parts:
-        return [closed(state, enquiry, EnquiryEnd.UNANSWERED)]
+        return [closed(state, enquiry, EnquiryEnd.UNANSWERED, gone)]
     lapses_at = _answer_until(enquiry, at)
     dearest = max(offer.price_nano_per_kwh for offer, _ in found.parts)
     whole = found.quantity_wh == enquiry.opened.quantity_wh and dearest <= enquiry.limit_nano_per_kwh
@@ -51,7 +54,7 @@ def tabled(state: Market, enquiry: Enquiry, offers: Sequence[Offer], at: int) ->
     )
     if not opened.accepts_at_once or refuse_credit(state, opened.enquirer, needed_pico(enquiry, found)) is not None:
         return [combined]
-    return [combined, *accepted(state, enquiry, found)]
+    return [combined, *accepted(state, enquiry, found, gone)]
 
 
 def withdrawn(state: Market, enquiry: Enquiry, offers: Sequence[Offer], at: int) -> list[Any]:
@@ -60,7 +63,7 @@ def withdrawn(state: Market, enquiry: Enquiry, offers: Sequence[Offer], at: int)
     facts: list[Any] = [OfferWithdrawn(state.market, enquiry.opened.enquiry, o.offer, o.seller) for o in offers]
     tabled_with = enquiry.stage is Stage.ON_THE_TABLE and not gone.isdisjoint(enquiry.table)
     if tabled_with or (enquiry.stage is Stage.COUNTERED and enquiry.awaited <= gone):
-        facts += tabled(state, enquiry, [o for o in enquiry.offers.values() if o.offer not in gone], at)
+        facts += tabled(state, enquiry, [o for o in enquiry.offers.values() if o.offer not in gone], at, gone)
     return facts
 
 
@@ -100,7 +103,7 @@ def needed_pico(enquiry: Enquiry, found: Combination) -> int:
     return sum(sum(taken) * bought_pico_per_wh(offer.price_nano_per_kwh, credit) for offer, taken in found.parts)
 
 
-def accepted(state: Market, enquiry: Enquiry, found: Combination) -> list[Any]:
+def accepted(state: Market, enquiry: Enquiry, found: Combination, gone: Collection[str] = ()) -> list[Any]:
     """One contract for each offer taken, with its own profile and price; the other offers are free."""
     facts: list[Any] = []
     opened = enquiry.opened
@@ -109,12 +112,13 @@ def accepted(state: Market, enquiry: Enquiry, found: Combination) -> list[Any]:
         sold = opened.enquiry, offer.offer, offer.seller, opened.enquirer
         facts.append(OfferAccepted(state.market, *sold, taken, price, contract))
         facts.append(_contract(state, enquiry, offer, taken, contract))
-    return [*facts, closed(state, enquiry, EnquiryEnd.ACCEPTED, [offer.offer for offer, _ in found.parts])]
+    taken_ids = [offer.offer for offer, _ in found.parts]
+    return [*facts, closed(state, enquiry, EnquiryEnd.ACCEPTED, {*gone, *taken_ids})]
 
 
-def closed(state: Market, enquiry: Enquiry, ending: EnquiryEnd, taken: Sequence[str] = ()) -> EnquiryClosed:
-    """The end, with the offers that are free now."""
-    free = [offer for offer in enquiry.offers.values() if offer.offer not in taken]
+def closed(state: Market, enquiry: Enquiry, ending: EnquiryEnd, gone: Collection[str] = ()) -> EnquiryClosed:
+    """The end, with the offers that are free now: all but those that are taken or withdrawn already."""
+    free = [offer for offer in enquiry.offers.values() if offer.offer not in gone]
     ids, sellers = tuple(offer.offer for offer in free), tuple(offer.seller for offer in free)
     return EnquiryClosed(state.market, enquiry.opened.enquiry, enquiry.opened.enquirer, ending, ids, sellers)
 

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.market.commands import RecordCredit
 from schemas.market.enquiry_commands import (
     AcceptOffers,
     CombineOffers,
@@ -20,6 +21,7 @@ from schemas.market.enquiry_commands import (
 from schemas.market.enquiry_events import (
     CounterOfferMade,
     EnquiryClosed,
+    EnquiryEnd,
     EnquiryOpened,
     OfferAccepted,
     OfferMade,
@@ -29,11 +31,11 @@ from schemas.market.enquiry_events import (
 )
 from schemas.market.events import CommandRefused, ContractConcluded
 from schemas.market.negotiation_events import LapseFeeCharged
-from schemas.market.rules import NegotiationRules
+from schemas.market.rules import CreditRules, NegotiationRules
 from schemas.values import Side
-from tests.unit.given import MINUTE
+from tests.unit.given import MINUTE, only
 from tests.unit.market.naive_enquiries import NaiveEnquiries, Said
-from tests.unit.market.world import CENT, NOON, QUARTER, connection_of, joined, open_market
+from tests.unit.market.world import CENT, NOON, OPERATOR, POLICY, QUARTER, connection_of, joined, open_market
 from tests.unit.written import rebuilt
 
 PARTIES = ("ann", "bob", "cyd", "dan")
@@ -203,3 +205,16 @@ def test_a_day_of_enquiries_is_that_of_the_oracle(seed: int) -> None:
 def test_enough_is_negotiated_on_such_days() -> None:
     said = {what[0] if what[0] != "ended" else what[1] for seed in range(20) for what in enquiry_day(seed).said}
     assert said >= {"combined", "short", "asked", "revised", "withdrawn", "accepted", "fee", "lapsed", "unanswered"}
+
+
+def test_an_offer_that_goes_with_a_default_is_not_named_again_when_its_enquiry_ends() -> None:
+    market = open_market("ann", "bob", at=FIRST, credit=CreditRules(0, 0, 5, 0, 0))
+    asked = OpenEnquiry("ann", "ann-cp", NOON, (2_000,), 0, 0, 10 * CENT, FIRST + 30 * MINUTE, (), False)
+    enquiry = market.when(asked, "ann")[-1].enquiry
+    market.when(OfferEnergy(enquiry, "bob", "bob-cp", (500,), 9 * CENT), "bob")
+    market.when(CombineOffers(enquiry), "ann")
+    market.when(RecordCredit(OPERATOR, "bob", "EUR", 0), POLICY)
+    market.later(FIRST)
+    facts = market.later(FIRST + 5 * MINUTE)
+    [withdrawn], [ended] = only(facts, OfferWithdrawn), only(facts, EnquiryClosed)
+    assert (withdrawn.seller, ended.ending, ended.offers) == ("bob", EnquiryEnd.UNANSWERED, ())
