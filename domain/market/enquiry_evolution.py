@@ -82,10 +82,8 @@ def apply(state: Market, fact: Fact) -> None:
 def offer_of(state: Market, enquiry: Enquiry, fact: OfferMade) -> Offer:
     """The offer as it stands after its fact."""
     sold = sold_pico_per_wh(fact.price_nano_per_kwh, enquiry.rules.assumed_price_nano_per_kwh)
-    what = fact.quantity_wh, fact.price_nano_per_kwh
-    return Offer(
-        fact.offer, fact.sequence, fact.seller, fact.connection, *what, sold, state.connections[fact.connection].zone
-    )
+    what, zone = (fact.quantity_wh, fact.price_nano_per_kwh), state.connections[fact.connection].zone
+    return Offer(fact.offer, fact.sequence, fact.seller, fact.connection, *what, sold, zone)
 
 
 def _opened(state: Market, fact: EnquiryOpened) -> None:

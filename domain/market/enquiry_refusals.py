@@ -122,11 +122,8 @@ def _refuse_offer(state: Market, enquiry: Enquiry, wish: OfferEnergy, actor: str
         return Refusal(MarketRefusal.TOO_MANY_OFFERS, MAX_OFFERS, len(enquiry.offers) + 1)
     if len(wish.quantity_wh) != len(found):
         return Refusal(MarketRefusal.PROFILE_DIFFERS, len(found), len(wish.quantity_wh))
-    rules, price, zones = (
-        found[0].rules,
-        wish.price_nano_per_kwh,
-        (state.connections[wish.connection].zone, opened.zone),
-    )
+    rules, price = found[0].rules, wish.price_nano_per_kwh
+    zones = state.connections[wish.connection].zone, opened.zone
     sold = sold_pico_per_wh(price, rules.assumed_price_nano_per_kwh)
     return (
         _refuse_part(rules, opened.quantity_wh, wish.quantity_wh)
