@@ -14,7 +14,7 @@ GOLDEN: dict[str, tuple[int, str]] = {
     "party": (1, "59ee467505dde99aec41a0016379f3cb"),
     "site": (2, "1dcf5e738b01e296603569cd290b92b3"),
     "community": (1, "63e907e3106aac4e8cfb662e4afa7af9"),
-    "market": (2, "15787699627ac0b2b09de02ce72496db"),
+    "market": (3, "6ef9905dbf7826e8b28e98603b93981e"),
     "programme": (1, "bcbb38ea087a56858e3b5d0eeb40b802"),
     "meter": (1, "4413d528e20279e7a7e7e3ff32e77694"),
     "reference": (1, "cf617fc8e90e23d7b3aa2effd7112b84"),
