@@ -219,6 +219,13 @@ def test_nothing_changes_in_a_frozen_session() -> None:
     assert (gone.party, gone.reason) == ("bob", CancelReason.EXPIRED)
 
 
+def test_what_expires_with_the_call_is_not_in_the_auction() -> None:
+    market, facts = called(*TWO_HOURS, buy("bob", 5, 45, expires_at=CALLED))
+    assert [type(fact) for fact in facts[:2]] == [OrderCancelled, SessionAuctionCalled]
+    assert only(facts, SessionAuctionCalled)[0].resting == 2
+    assert [trade[0] for trade in trades(cleared(market, facts))] == ["ann", "ann"]
+
+
 def test_a_suspended_market_keeps_its_auction() -> None:
     market = collecting()
     for wish in TWO_HOURS:
