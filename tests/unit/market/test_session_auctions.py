@@ -226,6 +226,13 @@ def test_what_expires_with_the_call_is_not_in_the_auction() -> None:
     assert [trade[0] for trade in trades(cleared(market, facts))] == ["ann", "ann"]
 
 
+def test_where_only_blocks_trade_the_price_is_on_the_tick_whatever_the_ends_of_the_range() -> None:
+    wishes = buy("ann", 5, 40), buys("dan", (0, 5), 10), sells("cyd", (5, 5), 1)
+    market, facts = called(*wishes, min_price_nano_per_kwh=3 * CENT // 10 + 1)
+    made = only(cleared(market, facts), TradeMade)
+    assert [(t.buyer, t.price_nano_per_kwh) for t in made] == [("ann", 40 * CENT), ("dan", 4 * CENT // 10)]
+
+
 def test_a_suspended_market_keeps_its_auction() -> None:
     market = collecting()
     for wish in TWO_HOURS:
