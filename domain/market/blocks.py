@@ -161,9 +161,14 @@ def gap_ppm(welfare: int, bound: int) -> int:
 
 
 def wished_price(lowest: int | None, highest: int | None, auction: Auctioned) -> int:
-    """The rule's price of an interval while no block needs another one; a missing end is the other end."""
+    """The rule's price of an interval while no block needs another one; a missing end is the other end.
+
+    Where both are missing it is the price on the tick nearest to 0.
+    """
     if lowest is None and highest is None:
-        return min(max(0, auction.min_price_nano_per_kwh), auction.max_price_nano_per_kwh)
+        tick = auction.rules.tick_nano_per_kwh
+        first, last = -(-auction.min_price_nano_per_kwh // tick) * tick, auction.max_price_nano_per_kwh // tick * tick
+        return min(max(0, first), last)
     low = highest if lowest is None else lowest
     high = lowest if highest is None else highest
     assert low is not None, "one of the ends is there"

@@ -17,6 +17,7 @@ from domain.market.gates import cancelled
 from domain.market.mandate_state import Key, Mandate
 from domain.market.state import FAMILY, Instrument, Market, starts
 from domain.market.trading import accept, bounds_of, enter
+from domain.market.units import refuse_size
 from domain.market.validation import SpokenFor, refuse_order
 from schemas.envelope import Command, Moment
 from schemas.market.commands import SubmitOrder
@@ -97,7 +98,8 @@ def _plan_interval(
             plan.skipped.append((start, allowed_wh - wanted_wh, MarketRefusal.BUDGET_EXCEEDED))
         wanted_wh = allowed_wh
     if held is not None:
-        if held.buys is buys and 0 < wanted_wh <= held.rest_wh:
+        keeps = held.buys is buys and 0 < wanted_wh <= held.rest_wh
+        if keeps and refuse_size(instrument, wanted_wh) is None:
             _lessen(state, plan, held, wanted_wh)
             plan.standing[key] = held.order
             return

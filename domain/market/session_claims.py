@@ -65,5 +65,5 @@ def _claims(state: Market, auction: SessionAuction, block: CallBlock) -> Claims:
             found.capability_wh[slot.start_at, accepted.connection] = energy_wh // len(slots)
     deliveries = sum(1 for energy_wh in accepted.profile_wh if energy_wh)
     per_wh = open_pico_per_wh(rules, buys, price) if deliveries == 1 else worst_pico_per_wh(rules, buys, price)
-    found.credit_pico[accepted.first_start_at, accepted.party] = per_wh * sum(block.profile_wh)
+    found.credit_pico[auction.first_start_at, accepted.party] = per_wh * sum(block.profile_wh)
     return found

@@ -89,6 +89,10 @@ class SessionAuction:
         """The place of a delivery in the session; none of its own is below 0 or beyond the last."""
         return (start_at - self.first_start_at) // (self.interval_min * MINUTE_US)
 
+    def trades(self, start_at: int, interval_min: int) -> bool:
+        """Whether a delivery belongs to the session."""
+        return interval_min == self.interval_min and 0 <= self.place_of(start_at) < self.intervals
+
     def blocks_of(self, party: str) -> tuple[str, ...]:
         """The blocks of a party that stand."""
         return tuple(name for name, block in self.blocks.items() if block.accepted.party == party)
@@ -155,7 +159,7 @@ class SessionAuctions:
     def of(self, start_at: int, interval_min: int) -> SessionAuction | None:
         """The auction that a delivery belongs to; none where there is none, or where it is over."""
         for auction in self.known.values():
-            if auction.interval_min == interval_min and 0 <= auction.place_of(start_at) < auction.intervals:
+            if auction.trades(start_at, interval_min):
                 return auction
         return None
 

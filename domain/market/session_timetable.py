@@ -43,19 +43,23 @@ def instruments_of(state: Market, auction: SessionAuction) -> list[Instrument]:
 
 
 def _end_call(state: Market, timer: Timer, ahead: Ahead) -> Iterator[SessionAuctionCalled]:
-    """The end of the call: all books are frozen. A result must come before the first gate."""
+    """The end of the call: all books are frozen, without what expires in the same call.
+
+    A result must come before the first gate.
+    """
     auction = state.session_auctions.known[gate_key(timer)]
     first = state.instruments[auction.key]
     rules = first.rules
     terms = rules.session_auction
     assert terms is not None, "a session with an auction has its rules"
+    gone = sum(1 for order in ahead.gone if order in state.orders and auction.trades(*state.orders[order].instrument))
     ahead.room -= 1
     ahead.stop = True
     yield SessionAuctionCalled(
         state.market,
         derived_id(state.market, "session_auction", *auction.key, ahead.at),
         *auction.about,
-        sum(instrument.book.resting for instrument in instruments_of(state, auction)),
+        sum(instrument.book.resting for instrument in instruments_of(state, auction)) - gone,
         len(auction.blocks),
         rules.tick_nano_per_kwh,
         rules.lot_wh * len(first.slots),

@@ -219,6 +219,20 @@ def test_nothing_changes_in_a_frozen_session() -> None:
     assert (gone.party, gone.reason) == ("bob", CancelReason.EXPIRED)
 
 
+def test_what_expires_with_the_call_is_not_in_the_auction() -> None:
+    market, facts = called(*TWO_HOURS, buy("bob", 5, 45, expires_at=CALLED))
+    assert [type(fact) for fact in facts[:2]] == [OrderCancelled, SessionAuctionCalled]
+    assert only(facts, SessionAuctionCalled)[0].resting == 2
+    assert [trade[0] for trade in trades(cleared(market, facts))] == ["ann", "ann"]
+
+
+def test_where_only_blocks_trade_the_price_is_on_the_tick_whatever_the_ends_of_the_range() -> None:
+    wishes = buy("ann", 5, 40), buys("dan", (0, 5), 10), sells("cyd", (5, 5), 1)
+    market, facts = called(*wishes, min_price_nano_per_kwh=3 * CENT // 10 + 1)
+    made = only(cleared(market, facts), TradeMade)
+    assert [(t.buyer, t.price_nano_per_kwh) for t in made] == [("ann", 40 * CENT), ("dan", 4 * CENT // 10)]
+
+
 def test_a_suspended_market_keeps_its_auction() -> None:
     market = collecting()
     for wish in TWO_HOURS:

@@ -196,6 +196,18 @@ def test_what_excludes_each_other_takes_the_credit_of_the_dearest() -> None:
     assert exposed_pico(market, "gus") == EURO_MICRO * PICO_PER_MICRO
 
 
+def test_what_excludes_each_other_takes_its_credit_once_whenever_it_is_delivered() -> None:
+    """The same purchase now or later: gus has credit for one of them."""
+    market = world()
+    for n in range(3):
+        wish = buys("gus", (10,), 10, start=NOON + n * QUARTER, exclusive_group="g")
+        assert type(said(market, wish)) is CallBlockAccepted
+    assert exposed_pico(market, "gus") == EURO_MICRO * PICO_PER_MICRO
+    market.later(CALLED)
+    market.later(CALLED + 10 * MINUTE)
+    assert exposed_pico(market, "gus") == 0
+
+
 def test_the_credit_of_several_deliveries_is_that_of_their_worst_prices() -> None:
     """At -100 and 100 the mean may be 10: 55 % are bought at 100, and a negative price makes no credit."""
     market = world()

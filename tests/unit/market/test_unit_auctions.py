@@ -19,10 +19,13 @@ from schemas.market.events import (
     CommandRefused,
     ContractConcluded,
     OrderAccepted,
+    OrderCancelled,
     OrdersCancelled,
     SessionOpened,
     TradeMade,
 )
+from schemas.market.mandate_commands import GrantMandate, RecordForecast
+from schemas.market.mandate_events import MandateTerms
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.market.rules import TradingRules
 from tests.unit.given import Scenario, only
@@ -101,6 +104,16 @@ def test_a_party_has_one_open_order_a_side() -> None:
     [order] = [o.order for o in only(market.facts, OrderAccepted) if o.limit_price_nano_per_kwh == 10 * CENT]
     market.when(CancelOrder(order), "b0")
     assert type(submit(market, buy("b0", 1, 9))[-1]) is OrderAccepted
+
+
+def test_a_mandate_makes_no_other_size_of_its_order() -> None:
+    market = of_units([], [5])
+    terms = MandateTerms(20 * CENT, None, 2_000_000, 0)
+    [fact] = market.when(GrantMandate("b0", "b0-cp", terms), "b0")
+    assert only(market.when(RecordForecast(fact.mandate, NOON, (-KWH,), 1), "b0"), OrderAccepted)
+    facts = market.when(RecordForecast(fact.mandate, NOON, (-KWH // 2,), 2), "b0")
+    assert [type(f) for f in facts[1:-1]] == [OrderCancelled]
+    assert facts[-1].reasons == (MarketRefusal.NOT_ONE_UNIT,)
 
 
 def test_without_a_stated_unit_it_is_a_lot_of_every_interval() -> None:
