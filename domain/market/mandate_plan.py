@@ -28,6 +28,9 @@ from schemas.values import Side
 MAX_INTERVALS: Final = 96
 """Of one forecast, and so many orders a decision: a day of quarter-hours."""
 
+_BESIDE: Final = 2
+"""Facts beside those of the orders: the forecast or that the mandate goes on, and what it ordered."""
+
 
 @dataclass(slots=True)
 class _Plan:
@@ -172,14 +175,19 @@ def _submit(state: Market, mandate: Mandate, plan: _Plan, ids: blake2b, now: Mom
     for instrument, wish in plan.wishes:
         start, sign = wish.delivery_start_at, -1 if wish.side is Side.BUY else 1
         broken = refuse_order(state, instrument, wish, party, now, plan.spoken)
-        if broken is not None or len(plan.facts) > MAX_FACTS:
-            reason = MarketRefusal.TOO_MANY_ORDERS if broken is None else broken.reason
+        reason = MarketRefusal.TOO_MANY_ORDERS if broken is None else broken.reason
+        found: list[Any] = []
+        last_n = n + 1
+        if broken is None:
+            zone = state.connections[wish.connection].zone
+            found.append(accept(state, instrument, wish, born(ids, last_n), sequence + 1, zone))
+            if instrument.phase is Phase.CONTINUOUS:
+                bounds = bounds_of(instrument, zone)
+                last_n = enter(state, instrument, found[0], found, ids, last_n, now.at, 0, bounds)
+        if not found or len(plan.facts) + len(found) > MAX_FACTS - _BESIDE:
             plan.skipped.append((start, sign * wish.quantity_wh, reason))
             continue
-        zone, n, sequence = state.connections[wish.connection].zone, n + 1, sequence + 1
-        accepted = accept(state, instrument, wish, born(ids, n), sequence, zone)
-        plan.facts.append(accepted)
-        if instrument.phase is Phase.CONTINUOUS:
-            n = enter(state, instrument, accepted, plan.facts, ids, n, now.at, 0, bounds_of(instrument, zone))
+        n, sequence = last_n, sequence + 1
+        plan.facts += found
         plan.spoken.take(instrument, wish)
-        plan.standing[start, wish.duration_min] = accepted.order
+        plan.standing[start, wish.duration_min] = found[0].order

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.market import mandate_plan
 from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
@@ -136,6 +137,17 @@ def test_what_no_check_of_an_order_allows_is_named() -> None:
     assert skipped(facts) == [(NOON, -2 * KWH, R.CREDIT_EXCEEDED)]
     market.later(GATE)
     assert skipped(forecast(market, mandate, 4, -KWH)) == [(NOON, -KWH, R.GATE_CLOSED)]
+
+
+def test_what_one_decision_has_no_room_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mandate_plan, "MAX_FACTS", 9)
+    market, mandate = granted()
+    for start in (NOON, SECOND):
+        for _ in range(2):
+            submit(market, sell("bob", 1, 10, start=start))
+    facts = forecast(market, mandate, 1, -2 * KWH, -2 * KWH)
+    assert len(only(facts, TradeMade)) == 2
+    assert skipped(facts) == [(SECOND, -2 * KWH, R.TOO_MANY_ORDERS)]
 
 
 @pytest.mark.parametrize(
