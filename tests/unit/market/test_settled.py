@@ -197,3 +197,12 @@ def test_a_proposal_that_waits_keeps_its_delivery() -> None:
     assert [type(f) for f in market.later(GATE)][:1] == [ContractLapsed]
     assert (NOON, 15) not in market.state.instruments
     assert (exposure(market, "ann"), exposure(market, "bob")) == (0, 0)
+
+
+def test_what_is_published_of_a_line_for_settled_intervals_is_not_kept() -> None:
+    market = zoned()
+    market.later(NOON + 4 * QUARTER)
+    market.when(SettleDelivery(NOON, NOON + 2 * QUARTER), POLICY)
+    publish(market, "zy", 1000, 1000)
+    market.when(SettleDelivery(NOON + 2 * QUARTER, NOON + 4 * QUARTER), POLICY)
+    assert market.state.slots == {}
