@@ -314,5 +314,6 @@ def _settled(state: Market, fact: DeliverySettled) -> None:
             # A book whose closing is not written out yet goes with its last slice.
             instrument.settled = True
             forget_when_written_out(state, instrument)
-    for start in [s for s, slot in state.slots.items() if not slot.books and fact.from_at <= s < fact.to_at]:
+    # What was published of lines for intervals that nobody can list any more goes, too.
+    for start in [s for s, slot in state.slots.items() if not slot.books and s < fact.to_at]:
         del state.slots[start]

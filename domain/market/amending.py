@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from domain.identity import birthplace
+from domain.market.block_state import span_of
 from domain.market.book import Order
 from domain.market.exposure import open_pico_per_wh
 from domain.market.gates import MAX_SLICE, cancelled_together
@@ -178,7 +179,7 @@ def _cancel(state: Market, wish: CancelOrders, now: Moment) -> list[Any]:
     facts: list[Any] = []
     for instrument, orders in _chosen(state, wish, now.at):
         facts += cancelled_together(state, instrument, orders, CancelReason.MASS_CANCELLATION, ahead)
-    blocks = tuple(_chosen_blocks(state, wish))
+    blocks = tuple(_chosen_blocks(state, wish, now.at))
     for place in range(0, len(blocks), MAX_SLICE):
         if len(facts) < MAX_SLICES:
             part = blocks[place : place + MAX_SLICE]
@@ -196,11 +197,13 @@ def _chosen_call_blocks(state: Market, wish: CancelOrders) -> Iterable[CallBlock
             yield auction.ended(state.market, chosen, CancelReason.MASS_CANCELLATION)
 
 
-def _chosen_blocks(state: Market, wish: CancelOrders) -> Iterable[str]:
-    if wish.delivery_start_at is None:
-        for block_id, block in state.blocks.items():
-            if block.order.party == wish.party and wish.side in (None, Side.BUY if block.order.buys else Side.SELL):
-                yield block_id
+def _chosen_blocks(state: Market, wish: CancelOrders, at: int) -> Iterable[str]:
+    """Those before the gate of their first delivery."""
+    for block_id, block in state.blocks.items() if wish.delivery_start_at is None else ():
+        first, side = state.instruments[next(span_of(block.span))], Side.BUY if block.order.buys else Side.SELL
+        is_chosen = block.order.party == wish.party and wish.side in (None, side)
+        if is_chosen and not first.closed and at < first.gate_at:
+            yield block_id
 
 
 def _chosen(state: Market, wish: CancelOrders, at: int) -> Iterable[tuple[Instrument, list[Order]]]:

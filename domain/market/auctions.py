@@ -362,7 +362,8 @@ def _is_called(state: Market, timer: Timer) -> bool:
     instrument = state.instruments.get(gate_key(timer))
     if instrument is None or instrument.closed or instrument.phase is not Phase.CALL:
         return True
-    return timer[0] != instrument.collects_until  # a book that went on may have been halted again
+    # A book that went on may have been halted again; at its gate it closes and is called no more.
+    return timer[0] != instrument.collects_until or timer[0] >= instrument.gate_at
 
 
 def _is_listed(state: Market, timer: Timer) -> bool:

@@ -21,8 +21,11 @@ from schemas.market.reasons import CancelReason, MarketRefusal
 MAX_ORDERS: Final = 100
 """Of one wish."""
 
-MAX_FACTS: Final = 900
-"""Of one wish: a decision records no more than 1,000 and the last order may bring some."""
+MAX_FACTS: Final = 1000
+"""Of one wish: a decision records no more."""
+
+_UNTOUCHED: Final = 2
+"""Facts of an order that is not matched any more."""
 
 
 def refuse_together(state: Market, orders: Sequence[SubmitOrder], actor: str, now: Moment) -> Refusal | None:
@@ -59,19 +62,19 @@ def submit_together(state: Market, orders: Sequence[SubmitOrder], command: Comma
         instrument = state.instruments[order.delivery_start_at, order.duration_min]
         zone = state.connections[order.connection].zone
         accepted = accept(state, instrument, order, born(ids, n), state.sequence + 1 + number, zone)
-        if len(facts) > MAX_FACTS:
-            facts += (accepted, _untouched(accepted))
-            n += 1
-            continue
-        bounds = bounds_of(instrument, zone)
+        bounds, sent = bounds_of(instrument, zone), dict(planned)
         if bounds is not None and bounds.crossing is not None:
-            bounds.crossing.planned_wh = planned
-        facts.append(accepted)
-        n = 1 + enter(state, instrument, accepted, facts, ids, n, now.at, 0, bounds)
-        last = facts[-1]
-        killed = isinstance(last, OrderCancelled) and last.order == accepted.order
-        if order.restriction is Restriction.FOK and (killed or len(facts) > MAX_FACTS):
+            bounds.crossing.planned_wh = sent
+        found: list[Any] = [accepted]
+        last_n = enter(state, instrument, accepted, found, ids, n, now.at, 0, bounds)
+        killed = isinstance(found[-1], OrderCancelled) and found[-1].order == accepted.order
+        is_too_much = len(facts) + len(found) > MAX_FACTS - _UNTOUCHED * (len(orders) - 1 - number)
+        if order.restriction is Restriction.FOK and (killed or is_too_much):
             return [BasketKilled(state.market, born(ids, 0), order.party, number)]
+        if is_too_much:
+            found, last_n, sent = [accepted, _untouched(accepted)], n, planned
+        facts += found
+        n, planned = last_n + 1, sent
     return facts
 
 

@@ -19,6 +19,7 @@ from domain.market.contract_refusals import (
 )
 from domain.market.contract_state import Held, Revision
 from domain.market.contract_versions import agreed, ended, terms_of
+from domain.market.evolution import forget_when_written_out, last_of
 from domain.market.refusal import refused
 from domain.market.state import FAMILY, Market, starts
 from domain.market.timers import Ahead, Timed, Timer
@@ -154,9 +155,9 @@ def apply(state: Market, fact: Fact) -> None:
         case RevisionEnded():
             _release(state, held)
         case ContractRevised():
-            _release(state, held)
             replace_claims(state, held.version, fact)
             held.version = fact
+            _release(state, held)
         case CancellationFeeCharged():
             pass
         case _:
@@ -173,9 +174,12 @@ def _waits(state: Market, held: Held, fact: RevisionProposed) -> None:
 
 
 def _release(state: Market, held: Held) -> None:
-    if held.revision is not None:
-        take(state, held.revision.reserved, -1, committed=False)
-        held.revision = None
+    if held.revision is None:
+        return
+    take(state, held.revision.reserved, -1, committed=False)
+    held.revision = None
+    if (last := last_of(state, held.version)) is not None:
+        forget_when_written_out(state, last)
 
 
 def _is_answered(state: Market, timer: Timer) -> bool:

@@ -6,7 +6,7 @@ from typing import Final, assert_never
 from domain.market.block_state import Span, covers, span_name
 from domain.market.book import Order
 from domain.market.capability import Slot, use
-from domain.market.contract_state import Held
+from domain.market.contract_state import Held, Version
 from domain.market.exposure import bought_pico_per_wh, open_pico_per_wh, sold_pico_per_wh
 from domain.market.network import flow, hold
 from domain.market.state import Instrument, Market
@@ -97,14 +97,19 @@ def traded(state: Market, fact: TradeMade) -> bool:
 
 def keep(state: Market, fact: ContractConcluded, concluded_at: int) -> None:
     """Keeps a contract as long as one of its deliveries is not settled."""
-    last_at, duration_min = fact.first_start_at, fact.duration_min or fact.interval_min
-    if len(fact.quantity_wh) != 1:
-        behind_min = len(fact.quantity_wh) * fact.interval_min
-        last_at += (behind_min - 1) // duration_min * duration_min * MINUTE_US
-    instrument = state.instruments.get((last_at, duration_min))
+    instrument = last_of(state, fact)
     if instrument is not None:
         state.agreements.contracts[fact.contract] = Held(fact, concluded_at)
         instrument.concluded.append(fact.contract)
+
+
+def last_of(state: Market, version: Version) -> Instrument | None:
+    """The last delivery of a contract; none once it is forgotten."""
+    last_at, duration_min = version.first_start_at, version.duration_min or version.interval_min
+    if len(version.quantity_wh) != 1:
+        behind_min = len(version.quantity_wh) * version.interval_min
+        last_at += (behind_min - 1) // duration_min * duration_min * MINUTE_US
+    return state.instruments.get((last_at, duration_min))
 
 
 def apply(state: Market, fact: Seldom, at: int) -> bool:
@@ -281,12 +286,20 @@ def _goes_on(state: Market, instrument: Instrument, at: int) -> None:
 def forget_when_written_out(state: Market, instrument: Instrument) -> None:
     """Settlement may come before the last slice of a closed book; what is settled and written out is forgotten.
 
-    Blocks over it are written out first.
+    Blocks over it are written out first, and what waits for an answer lapses.
     """
-    if not (instrument.settled and instrument.closed) or instrument.book.resting:
+    if not (instrument.settled and instrument.closed) or instrument.book.resting or _is_asked(state, instrument):
         return
     if not any(covers(span, *instrument.key) for span in state.block_books):
         forget(state, instrument)
+
+
+def _is_asked(state: Market, instrument: Instrument) -> bool:
+    """Whether a proposal from this delivery on waits, or a change of a contract up to it."""
+    concluded = state.agreements.contracts
+    return any(state.negotiations[name].waiting for name in instrument.contracts) or any(
+        concluded[name].revision is not None for name in instrument.concluded
+    )
 
 
 def forget(state: Market, instrument: Instrument) -> None:

@@ -29,6 +29,9 @@ from schemas.values import Side
 MAX_INTERVALS: Final = 96
 """Of one forecast, and so many orders a decision: a day of quarter-hours."""
 
+_BESIDE: Final = 2
+"""Facts beside those of the orders: the forecast or that the mandate goes on, and what it ordered."""
+
 
 @dataclass(slots=True)
 class _Plan:
@@ -52,11 +55,11 @@ def apply_forecast(
         instrument = state.instruments.get(key)
         if instrument is not None and instrument.phase is Phase.AUCTION and order_id in state.orders:
             _keep(mandate, plan, instrument, state.orders[order_id])
-    for order in open_orders(state, mandate):
+    for order in open_orders(state, mandate, now.at):
         if order.instrument[0] not in covered or order.instrument[1] != forecast.interval_min:
             _drop(state, plan, order)
     for start, energy_wh in zip(covered, forecast.energy_wh, strict=True):
-        _plan_interval(state, mandate, forecast, plan, start, energy_wh - mandate.sold_wh.get(start, 0))
+        _plan_interval(state, mandate, forecast, plan, start, energy_wh - mandate.sold_wh.get(start, 0), now.at)
     _submit(state, mandate, plan, birthplace(FAMILY, command), now)
     at, wh, why = [s for s, _, _ in plan.skipped], [w for _, w, _ in plan.skipped], [r for _, _, r in plan.skipped]
     orders, deliveries = tuple(plan.standing.values()), tuple(start for start, _ in plan.standing)
@@ -64,28 +67,32 @@ def apply_forecast(
     return [*plan.facts, MandateApplied(*who, orders, deliveries, tuple(at), tuple(wh), tuple(why))]
 
 
-def open_orders(state: Market, mandate: Mandate) -> Iterator[Order]:
-    """Those that may be taken out of their books; an auction that is under way has its orders."""
+def open_orders(state: Market, mandate: Mandate, at: int) -> Iterator[Order]:
+    """Those that may be taken out of their books."""
     for key, order_id in mandate.orders.items():
         order, instrument = state.orders.get(order_id), state.instruments.get(key)
-        if order is None or instrument is None or instrument.closed or instrument.phase is Phase.AUCTION:
-            continue
-        yield order
+        if order is not None and instrument is not None and _why_fixed(instrument, at) is None:
+            yield order
+
+
+def _why_fixed(instrument: Instrument, at: int) -> MarketRefusal | None:
+    """Why nothing may leave the book: its gate has come, or an auction that is under way has its orders."""
+    if instrument.closed or at >= instrument.gate_at:
+        return MarketRefusal.GATE_CLOSED
+    return MarketRefusal.AUCTION_UNDERWAY if instrument.phase is Phase.AUCTION else None
 
 
 def _plan_interval(
-    state: Market, mandate: Mandate, forecast: ForecastRecorded, plan: _Plan, start: int, energy_wh: int
+    state: Market, mandate: Mandate, forecast: ForecastRecorded, plan: _Plan, start: int, energy_wh: int, at: int
 ) -> None:
     """What is wanted of one delivery, held against what is open for it."""
     key, terms = (start, forecast.interval_min), mandate.granted.terms
     instrument, held = state.instruments.get(key), state.orders.get(mandate.orders.get(key, ""))
     buys = energy_wh < 0
     price = terms.buy_up_to_nano_per_kwh if buys else terms.sell_from_nano_per_kwh
-    if instrument is None or instrument.closed or instrument.phase is Phase.AUCTION:
-        reason = MarketRefusal.INSTRUMENT_UNKNOWN if instrument is None else MarketRefusal.AUCTION_UNDERWAY
-        if instrument is not None and instrument.closed:
-            reason = MarketRefusal.GATE_CLOSED
-        if energy_wh:
+    reason = MarketRefusal.INSTRUMENT_UNKNOWN if instrument is None else _why_fixed(instrument, at)
+    if instrument is None or reason is not None:
+        if energy_wh and reason is not None:
             plan.skipped.append((start, energy_wh, reason))
         return
     wanted_wh = abs(energy_wh) // instrument.rules.lot_wh * instrument.rules.lot_wh
@@ -98,7 +105,9 @@ def _plan_interval(
             plan.skipped.append((start, allowed_wh - wanted_wh, MarketRefusal.BUDGET_EXCEEDED))
         wanted_wh = allowed_wh
     if held is not None:
-        keeps = held.buys is buys and 0 < wanted_wh <= held.rest_wh
+        # A suspended book takes cancellations only.
+        least_wh = held.rest_wh if state.suspended or instrument.phase is Phase.SUSPENDED else 1
+        keeps = held.buys is buys and least_wh <= wanted_wh <= held.rest_wh
         if keeps and refuse_size(instrument, wanted_wh) is None:
             _lessen(state, plan, held, wanted_wh)
             plan.standing[key] = held.order
@@ -174,14 +183,19 @@ def _submit(state: Market, mandate: Mandate, plan: _Plan, ids: blake2b, now: Mom
     for instrument, wish in plan.wishes:
         start, sign = wish.delivery_start_at, -1 if wish.side is Side.BUY else 1
         broken = refuse_order(state, instrument, wish, party, now, plan.spoken)
-        if broken is not None or len(plan.facts) > MAX_FACTS:
-            reason = MarketRefusal.TOO_MANY_ORDERS if broken is None else broken.reason
+        reason = MarketRefusal.TOO_MANY_ORDERS if broken is None else broken.reason
+        found: list[Any] = []
+        last_n = n + 1
+        if broken is None:
+            zone = state.connections[wish.connection].zone
+            found.append(accept(state, instrument, wish, born(ids, last_n), sequence + 1, zone))
+            if instrument.phase is Phase.CONTINUOUS:
+                bounds = bounds_of(instrument, zone)
+                last_n = enter(state, instrument, found[0], found, ids, last_n, now.at, 0, bounds)
+        if not found or len(plan.facts) + len(found) > MAX_FACTS - _BESIDE:
             plan.skipped.append((start, sign * wish.quantity_wh, reason))
             continue
-        zone, n, sequence = state.connections[wish.connection].zone, n + 1, sequence + 1
-        accepted = accept(state, instrument, wish, born(ids, n), sequence, zone)
-        plan.facts.append(accepted)
-        if instrument.phase is Phase.CONTINUOUS:
-            n = enter(state, instrument, accepted, plan.facts, ids, n, now.at, 0, bounds_of(instrument, zone))
+        n, sequence = last_n, sequence + 1
+        plan.facts += found
         plan.spoken.take(instrument, wish)
-        plan.standing[start, wish.duration_min] = accepted.order
+        plan.standing[start, wish.duration_min] = found[0].order

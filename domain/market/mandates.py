@@ -68,9 +68,9 @@ def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
     who = state.market, wish.mandate, mandate.granted.party
     match wish:
         case PauseMandate():
-            return [*_ended(state, mandate), MandatePaused(*who)]
+            return [*_ended(state, mandate, now.at), MandatePaused(*who)]
         case RevokeMandate():
-            return [*_ended(state, mandate), MandateRevoked(*who)]
+            return [*_ended(state, mandate, now.at), MandateRevoked(*who)]
         case ResumeMandate():
             forecast = mandate.forecast
             ordered = [] if forecast is None else apply_forecast(state, mandate, forecast, command, now)
@@ -84,8 +84,8 @@ def decide(state: Market, command: Command[Any], now: Moment) -> list[Any]:
             assert_never(wish)
 
 
-def _ended(state: Market, mandate: Mandate) -> list[Any]:
-    return [cancelled(state, order, CancelReason.MANDATE_ENDED) for order in open_orders(state, mandate)]
+def _ended(state: Market, mandate: Mandate, at: int) -> list[Any]:
+    return [cancelled(state, order, CancelReason.MANDATE_ENDED) for order in open_orders(state, mandate, at)]
 
 
 def _recorded(state: Market, wish: RecordForecast, forecast: str) -> ForecastRecorded:

@@ -13,6 +13,7 @@ from domain.identity import born_id
 from domain.market.claims import flow_of, refuse_flow, take
 from domain.market.contract_state import Claims
 from domain.market.contract_versions import concluded
+from domain.market.evolution import forget_when_written_out
 from domain.market.exposure import bought_pico_per_wh, sold_pico_per_wh
 from domain.market.lapse_fee import lapse_fees
 from domain.market.profiles import commit, listed, refuse_profile, refuse_sale, refuse_time, sell
@@ -230,15 +231,18 @@ def _concluded(state: Market, fact: ContractConcluded) -> None:
     zones = fact.zone, fact.buyer_zone or fact.zone
     commit(state, *where, zones, fact.buyer, fact.quantity_wh, negotiation.bought_pico_per_wh)
     commit(state, *where, zones, fact.seller, fact.quantity_wh, negotiation.sold_pico_per_wh)
+    forget_when_written_out(state, state.instruments[where])
 
 
 def _ended(state: Market, fact: ContractLapsed | ContractRejected) -> None:
     negotiation = state.negotiations[fact.contract]
     negotiation.waiting = False
     offer = negotiation.proposed
-    sell(state, offer.first_start_at, offer.interval_min, offer.seller_connection, offer.quantity_wh, -1)
+    where = offer.first_start_at, offer.interval_min
+    sell(state, *where, offer.seller_connection, offer.quantity_wh, -1)
     _flow(state, offer, -1)
     _release_credit(state, negotiation)
+    forget_when_written_out(state, state.instruments[where])
 
 
 def _flow(state: Market, offer: ContractProposed, sign: int) -> None:

@@ -247,15 +247,19 @@ def apply(state: Market, fact: Fact) -> None:
 
 
 def _let_go(state: Market, held: Product, reason: CancelReason) -> None:
-    """The market is about to cancel the product's open orders; after an amendment those with too much power."""
+    """The market is about to cancel the product's open orders; after an amendment those with too much power.
+
+    Those that were to go before and still wait for their slice go as well, and all for the reason of these.
+    """
     open_ = [state.orders[name] for name in held.orders if name in state.orders]
     held.orders = {order.order: None for order in open_}
+    before = {name for name in held.leaving if name in state.orders}
     if reason is CancelReason.PRODUCT_AMENDED:
-        open_ = [order for order in open_ if _is_too_much(state, held, order)]
+        open_ = [order for order in open_ if order.order in before or _is_too_much(state, held, order)]
     leave_later(state, open_, reason)
     open_ = [order for order in open_ if not is_frozen(state, order)]
     held.leaving = tuple(order.order for order in sorted(open_, key=lambda o: (o.instrument, o.sequence)))
-    held.reason = reason
+    held.reason = held.reason if before else reason
     if held.leaving:
         state.remind(AT_ONCE, PRODUCT, 0, held.product)
 

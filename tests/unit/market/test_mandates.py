@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.market import mandate_plan
 from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
@@ -25,10 +26,11 @@ from schemas.market.mandate_events import (
     MandateRevoked,
     MandateTerms,
 )
+from schemas.market.phase_commands import SuspendTrading
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
-from tests.unit.market.world import CENT, GATE, MARKET, NOON, QUARTER, buy, open_market, sell, shown, submit
+from tests.unit.market.world import CENT, GATE, MARKET, NOON, OPERATOR, QUARTER, buy, open_market, sell, shown, submit
 
 R = MarketRefusal
 KWH = 1000
@@ -138,6 +140,17 @@ def test_what_no_check_of_an_order_allows_is_named() -> None:
     assert skipped(forecast(market, mandate, 4, -KWH)) == [(NOON, -KWH, R.GATE_CLOSED)]
 
 
+def test_what_one_decision_has_no_room_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mandate_plan, "MAX_FACTS", 9)
+    market, mandate = granted()
+    for start in (NOON, SECOND):
+        for _ in range(2):
+            submit(market, sell("bob", 1, 10, start=start))
+    facts = forecast(market, mandate, 1, -2 * KWH, -2 * KWH)
+    assert len(only(facts, TradeMade)) == 2
+    assert skipped(facts) == [(SECOND, -2 * KWH, R.TOO_MANY_ORDERS)]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -168,6 +181,16 @@ def test_a_pause_cancels_what_is_open_and_resuming_orders_the_newest_forecast() 
     facts = market.when(ResumeMandate(mandate), "ann")
     assert [(o.side, o.quantity_wh) for o in only(facts, OrderAccepted)] == [(Side.SELL, 2 * KWH)]
     assert why(market.when(ResumeMandate(mandate), "ann")) is R.NOTHING_CHANGED
+
+
+def test_in_a_suspended_book_a_mandate_takes_back_and_changes_nothing() -> None:
+    market, mandate = granted()
+    forecast(market, mandate, 1, -2 * KWH)
+    market.when(SuspendTrading(NOON, 15), OPERATOR)
+    facts = forecast(market, mandate, 2, -1 * KWH)
+    assert [c.rest_wh for c in only(facts, OrderCancelled)] == [2 * KWH]
+    assert skipped(facts) == [(NOON, -1 * KWH, R.SUSPENDED)]
+    assert only(facts, OrderAmended) == []
 
 
 def test_a_revoked_mandate_is_no_more() -> None:

@@ -154,6 +154,19 @@ def test_a_sweep_takes_what_is_there_within_its_limit() -> None:
     ]
 
 
+def test_a_sweep_of_deep_books_leaves_alone_what_one_decision_has_no_room_for() -> None:
+    """A decision records at most 1,000 facts; each of these books has more than 800 for the sweep."""
+    market = open_market("ann", "bob", max_quantity_wh=10**6)
+    market.given(CreditRecorded(MARKET, "ann", "EUR", 10**15), CreditRecorded(MARKET, "bob", "EUR", 10**15))
+    for n in range(1, 803):
+        where = MARKET, f"o{n}", n, "bob", "bob-cp", NOON + n % 2 * QUARTER, 15, Side.SELL
+        market.given(OrderAccepted(*where, 100, 10 * CENT, Restriction.NONE, None))
+    facts = enter(market, block("ann", Side.BUY, 100, 12, IOC, intervals=2))
+    assert len(only(facts, TradeMade)) == 400
+    assert [c.reason for c in only(facts, OrderCancelled)] == [CancelReason.MATCH_LIMIT] * 2
+    assert len(facts) <= 1000
+
+
 def test_blocks_of_the_same_deliveries_meet_whole() -> None:
     market = open_market("ann", "bob", "cyd")
     (offer,) = only(enter(market, block("bob", Side.SELL, 5, 10)), BlockAccepted)

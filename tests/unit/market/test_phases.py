@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 
+from schemas.market.auction_events import CallRules, Rationing
 from schemas.market.commands import AdoptRuleSet, AmendOrder, CancelOrder, OpenSession
 from schemas.market.events import (
     CapabilityRecorded,
     CommandRefused,
     ContractConcluded,
+    GateClosed,
     OrderAccepted,
     OrderCancelled,
+    OrdersCancelled,
     Phase,
     Restriction,
     TradeMade,
@@ -201,12 +204,15 @@ def test_an_immediate_order_halts_the_book_and_its_rest_is_cancelled() -> None:
     assert [type(f) for f in facts] == [OrderAccepted, OrderCancelled], "nothing would have been traded"
 
 
-def test_a_halt_lasts_to_the_gate_at_the_longest() -> None:
-    market = banded(halt=5, halt_min=10_000)
+@pytest.mark.parametrize("auction", [None, CallRules(0, 500_000, Rationing.TIME, 5)])
+def test_a_halt_lasts_to_the_gate_at_the_longest(auction: CallRules | None) -> None:
+    """Then the book closes: it neither goes on nor is called."""
+    trading = TradingRules((), 20 * CENT, 0, 0, 5 * CENT, 10_000, 0)
+    market = open_market("ann", "bob", trading=trading, auction=auction)
     submit(market, sell("bob", 1, 26))
     facts = submit(market, buy("ann", 1, 30))
     assert only(facts, TradingHalted)[0].until_at == GATE
-    market.later(GATE)
+    assert [type(f) for f in market.later(GATE)] == [GateClosed, OrdersCancelled]
     assert market.state.instruments[NOON, 15].closed
     assert market.state.orders == {}
 

@@ -495,3 +495,13 @@ def test_what_a_product_takes_along_is_not_met_in_the_same_call() -> None:
     facts = market.later(market.at)
     assert [f.reason for f in only(facts, OrdersCancelled)] == [CancelReason.PRODUCT_ENDED]
     assert [(t.seller, t.quantity_wh) for t in only(facts, TradeMade)] == [("cyd", 1_000)]
+
+
+def test_what_was_to_go_goes_though_the_product_is_amended_meanwhile() -> None:
+    """The amendment asks for no less power; it comes while the orders of the suspension wait for their slice."""
+    market = tradable("ann")
+    (order,) = offer(market, 1)
+    market.given(ProductSuspended(MARKET, "roof", "bob", "bob"))
+    market.given(ProductAmended(MARKET, "roof", "bob", 2, 15, replace(SOLAR, quality_class=9)))
+    (gone,) = market.later(market.at + 1)
+    assert (gone.orders, gone.reason) == ((order.order,), CancelReason.PRODUCT_ENDED)

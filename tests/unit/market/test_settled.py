@@ -6,15 +6,17 @@ import pytest
 
 from schemas.market.commands import ApproveContract, OpenSession, RecordCredit, SettleDelivery
 from schemas.market.contract_commands import AgreeRevision, ProposeChange
-from schemas.market.contract_events import ContractRevised
+from schemas.market.contract_events import ContractRevised, RevisionEnded
 from schemas.market.credit_events import PositionClosed
-from schemas.market.events import ContractConcluded
+from schemas.market.events import ContractConcluded, ContractLapsed, DeliverySettled, GateClosed
 from schemas.market.rules import CreditRules, TradingRules
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.test_phases import publish, zoned
 from tests.unit.market.world import (
     CENT,
+    GATE,
     KWH,
+    MARKET,
     NOON,
     OPERATOR,
     POLICY,
@@ -171,3 +173,36 @@ def test_a_proposal_beyond_the_line_is_refused() -> None:
 def test_a_proposal_to_where_no_line_goes_is_refused() -> None:
     (refused,) = zoned(lines=()).when(proposal(), "bob")
     assert refused.reason.name == "WRONG_ZONE"
+
+
+def test_what_waits_for_an_answer_lapses_before_its_delivery_is_forgotten() -> None:
+    """Settlement may come before the gate is written out, as after a long silence: then both end in one call."""
+    market = open_market("ann", "bob")
+    (agreed,) = market.when(proposal(quantity_wh=(KWH,)), "bob")
+    market.when(ApproveContract(agreed.contract), "ann")
+    market.later(GATE - MINUTE)
+    (change,) = market.when(ProposeChange(agreed.contract, 1, (2 * KWH,), 20 * CENT), "bob")
+    assert change.lapses_at == GATE
+    market.given(DeliverySettled(MARKET, NOON, NOON + QUARTER))
+    assert [type(f) for f in market.later(GATE)] == [GateClosed, RevisionEnded]
+    assert market.state.agreements.contracts == {}
+    assert (exposure(market, "ann"), exposure(market, "bob")) == (0, 0)
+
+
+def test_a_proposal_that_waits_keeps_its_delivery() -> None:
+    market = open_market("ann", "bob")
+    market.when(proposal(quantity_wh=(KWH,)), "bob")
+    market.given(GateClosed(MARKET, NOON, 15, 0), DeliverySettled(MARKET, NOON, NOON + QUARTER))
+    assert (NOON, 15) in market.state.instruments
+    assert [type(f) for f in market.later(GATE)][:1] == [ContractLapsed]
+    assert (NOON, 15) not in market.state.instruments
+    assert (exposure(market, "ann"), exposure(market, "bob")) == (0, 0)
+
+
+def test_what_is_published_of_a_line_for_settled_intervals_is_not_kept() -> None:
+    market = zoned()
+    market.later(NOON + 4 * QUARTER)
+    market.when(SettleDelivery(NOON, NOON + 2 * QUARTER), POLICY)
+    publish(market, "zy", 1000, 1000)
+    market.when(SettleDelivery(NOON + 2 * QUARTER, NOON + 4 * QUARTER), POLICY)
+    assert market.state.slots == {}

@@ -6,7 +6,7 @@ import pytest
 
 from domain.market import decider, gates
 from schemas.envelope import Command, CommandMeta, Moment
-from schemas.market.commands import ApproveContract, CancelOrder, SettleDelivery
+from schemas.market.commands import ApproveContract, CancelOrder, CancelOrders, SettleDelivery
 from schemas.market.events import (
     ContractConcluded,
     ContractLapsed,
@@ -15,12 +15,17 @@ from schemas.market.events import (
     OrderAccepted,
     OrderCancelled,
     OrdersCancelled,
+    Restriction,
     TradeMade,
 )
+from schemas.market.mandate_commands import GrantMandate, PauseMandate, RecordForecast
+from schemas.market.mandate_events import MandatePaused, MandateTerms
+from schemas.market.package_commands import SubmitBlock
 from schemas.market.reasons import CancelReason, MarketRefusal
 from schemas.values import Side
 from tests.unit.given import MINUTE, Scenario, only
 from tests.unit.market.world import (
+    CENT,
     GATE,
     MARKET,
     NOON,
@@ -192,6 +197,22 @@ def test_the_clock_closes_the_gate_though_its_fact_is_not_written_yet() -> None:
     market.at = GATE
     assert [f.reason for f in wish(market, buy("ann", 1, 11), "ann")] == [MarketRefusal.GATE_CLOSED]
     assert [f.reason for f in wish(market, CancelOrder(order), "bob")] == [MarketRefusal.GATE_CLOSED]
+
+
+def test_behind_the_gate_neither_a_mandate_nor_a_mass_cancellation_changes_anything() -> None:
+    """Though its fact is not written yet: the forecast asks for less, the pause and the party for nothing."""
+    market = open_market("ann", "bob")
+    terms = MandateTerms(20 * CENT, None, 2_000_000, 0)
+    mandate = market.when(GrantMandate("ann", "ann-cp", terms), "ann")[0].mandate
+    market.when(RecordForecast(mandate, NOON, (-2 * KWH,), 1), "ann")
+    market.when(SubmitBlock("ann", "ann-cp", Side.BUY, NOON, 2, 15, KWH, CENT, Restriction.AON, None), "ann")
+    market.at = GATE
+    _, applied = wish(market, RecordForecast(mandate, NOON, (-1 * KWH,), 2), "ann")
+    assert (applied.orders, applied.reasons) == ((), (MarketRefusal.GATE_CLOSED,))
+    assert [type(f) for f in wish(market, PauseMandate(mandate), "ann")] == [MandatePaused]
+    assert [f.reason for f in wish(market, CancelOrders("ann", None, None, None), "ann")] == [
+        MarketRefusal.NOTHING_CHANGED
+    ]
 
 
 def test_a_deadline_passes_though_its_lapse_is_not_written_yet() -> None:
