@@ -3,7 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate
+from math import ceil
 
 from domain.market.blocks import BlockAuction, least_steps, net_sold_wh, steps_of, surplus_pico
 from domain.market.clearing import Offer
@@ -61,6 +63,35 @@ class BlockProblem:
         self.lowest = -(-auction.min_price_nano_per_kwh // self.tick)
         self.highest = auction.max_price_nano_per_kwh // self.tick
         self.without = [row.worth(0) for row in self.rows]
+
+    def lawful(self, steps: Steps) -> Steps:
+        """What a solver says within its tolerance, so that links, groups and ratios hold exactly: a few steps less.
+
+        What is lawful stays as it is.
+        """
+        blocks, found = self.auction.blocks, list(steps)
+        groups: dict[int, list[int]] = {}
+        for place, block in enumerate(blocks):
+            if block.group is not None:
+                groups.setdefault(block.group, []).append(place)
+        before: list[int] = []
+        while before != found:
+            before = list(found)
+            for place, block in enumerate(blocks):
+                if block.parent is not None:
+                    found[place] = min(found[place], found[block.parent] * self.most[place] // self.most[block.parent])
+            for places in groups.values():
+                self._share(found, places)
+            found = [n if n >= least else 0 for n, least in zip(found, self.least, strict=True)]
+        return tuple(found)
+
+    def _share(self, steps: list[int], places: Sequence[int]) -> None:
+        """Takes back what a group's blocks are accepted more than once together: the later ones have less."""
+        for last in (self.least, [0] * len(steps)):
+            for place in reversed(places):
+                over = sum(Fraction(steps[p], self.most[p]) for p in places) - 1
+                if over > 0 and steps[place]:
+                    steps[place] -= max(0, min(steps[place] - last[place], ceil(over * self.most[place])))
 
     def never(self) -> set[int]:
         """The blocks that lose even when all that trades against them is accepted and nothing else on their side.

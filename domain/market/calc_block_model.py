@@ -1,7 +1,7 @@
 """The mixed-integer model of a block auction and the solver that works on it; what it finds is judged elsewhere."""
 
-from collections.abc import Sequence
-from math import floor, lcm
+from collections.abc import Collection, Sequence
+from math import floor, gcd, lcm
 from typing import TYPE_CHECKING, Any, Final
 
 from domain.market.block_hull import lower_lines, upper_lines
@@ -15,6 +15,9 @@ Terms = dict[int, int]
 """Coefficients by column."""
 
 INFINITY: Final = 10**30
+
+MOST_WHOLE: Final = 10**9
+"""A larger coefficient is nothing to a solver whose numbers are told with an error."""
 
 PRICES_LIMIT_S: Final = 5
 """Seconds of one look for prices; a solution without prices by then counts as one that has none."""
@@ -273,7 +276,8 @@ class BlockModel:
                 terms: Terms = {}
                 self._add(terms, self.steps[place], most[block.parent])
                 self._add(terms, self.steps[block.parent], -most[place])
-                self._condition(-INFINITY, 0, terms)
+                shared = gcd(*terms.values())
+                self._condition(-INFINITY, 0, {column: n // shared for column, n in terms.items()})
 
     def _groups(self, blocks: Sequence[BlockOrder]) -> None:
         groups: dict[int, list[int]] = {}
@@ -281,11 +285,20 @@ class BlockModel:
             if block.group is not None:
                 groups.setdefault(block.group, []).append(place)
         for places in groups.values():
-            whole = lcm(*(self.problem.most[place] for place in places))
+            # Whoever is accepted whole or not at all is a 1 of itself, and the others share what is left of it.
+            parts = {place: self.problem.most[place] for place in places if self._is_divided(place)}
+            whole = _whole(parts.values())
             terms: Terms = {}
             for place in places:
-                self._add(terms, self.steps[place], whole // self.problem.most[place])
+                if place in parts:
+                    self._add(terms, self.steps[place], whole // parts[place])
+                else:
+                    self._add(terms, {self.taken[place]: 1}, whole)
             self._condition(-INFINITY, whole, terms)
+
+    def _is_divided(self, place: int) -> bool:
+        """Whether the block may be accepted in part."""
+        return self.problem.least[place] < self.problem.most[place]
 
     def _run(self) -> Any:
         left = self.limit_s - self.solver.getRunTime() - self.spent_s_of_prices
@@ -326,6 +339,12 @@ class BlockModel:
     def _add(to: Terms, terms: Terms, times: int) -> None:
         for column, n in terms.items():
             to[column] = to.get(column, 0) + n * times
+
+
+def _whole(parts: Collection[int]) -> int:
+    """What all of these numbers of steps divide, or nearly where that is too large for a solver's arithmetic."""
+    exact = lcm(*parts)
+    return exact if exact <= MOST_WHOLE else max(MOST_WHOLE, 1000 * max(parts))
 
 
 def _solver() -> "Highs":

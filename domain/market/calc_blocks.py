@@ -17,6 +17,7 @@ from domain.market.block_problem import BlockProblem, Steps
 from domain.market.blocks import (
     BlockAuction,
     BlockResult,
+    flaw_of_steps,
     gap_ppm,
     loses,
     net_sold_wh,
@@ -59,9 +60,12 @@ class _Search:
             found = self.model.best()
             if found is None:
                 return
-            steps, bound, optimal = found
+            said, bound, optimal = found
             self.bound = min(bound, self.bound)
+            steps = self.problem.lawful(said)
             has_prices = self.offer(steps)
+            if steps != said:
+                return  # the solver cannot tell such numbers apart: what it says next is no better
             if has_prices and optimal:
                 self.bound = self.best_worth
             if not optimal or self.best_worth >= self.bound:
@@ -93,9 +97,9 @@ class _Search:
             out.add(self.problem.worst(steps))
             self.model.leave_out(out)
             found = self.model.best()
-            if found is None or self.offer(found[0]):
+            if found is None or self.offer(self.problem.lawful(found[0])):
                 break
-            steps = found[0]
+            steps = self.problem.lawful(found[0])
         self.model.leave_out(self.hopeless)
 
     def earliest(self) -> None:
@@ -138,6 +142,8 @@ class _Search:
     def prices_for(self, steps: Steps) -> list[int | None] | None:
         """Prices at which no accepted block loses, as near to the rule's as can be; none where there are none."""
         auction = self.auction
+        if flaw_of_steps(auction, steps) is not None or not self.problem.balances(steps):
+            return None
         wished: list[int | None] = []
         for n, (row, net) in enumerate(zip(self.problem.rows, net_sold_wh(auction, steps), strict=True)):
             low, high = (None if end is None else end * self.problem.tick for end in row.ends(net // self.problem.lot))

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.market.block_check import flaw_of
-from domain.market.blocks import BlockAuction, BlockFlaw, BlockOrder, surplus_pico
+from domain.market.block_problem import BlockProblem
+from domain.market.blocks import BlockAuction, BlockFlaw, BlockOrder, flaw_of_steps, surplus_pico
 from domain.market.calc_blocks import solve
 from domain.market.clearing import AuctionRules, Clearing, Level, Offer
 from schemas.market.auction_events import Rationing
@@ -61,6 +62,47 @@ def test_v_m7_a_block_that_would_lose_stays_out_although_more_would_be_gained() 
     assert flaw_of(auction, result) is None
     free = replace(auction, blocks=(replace(auction.blocks[0], limit_price_nano_per_kwh=10),))
     assert solve(free).steps != (0,)
+
+
+@pytest.mark.parametrize("minimum", [1_000_000, 500_000])
+def test_of_many_unlike_blocks_that_exclude_each_other_the_best_is_accepted(minimum: int) -> None:
+    """Their sizes have no common part: what all of them divide is beyond a solver's numbers."""
+    sizes = (97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151)
+    blocks = tuple(BlockOrder(False, 1, (n * MWH,), minimum, None, 0) for n in sizes)
+    book = [Offer(True, 10, 300 * MWH, 0), Offer(True, 5, 5000 * MWH, 1)]
+    auction = BlockAuction(RULES, PRICES[0], PRICES[-1], (book,), blocks)
+    result = solve(auction)
+    assert flaw_of(auction, result) is None
+    assert (result.steps, result.gap_ppm) == ((0,) * 11 + (151,), 0)
+
+
+def test_a_group_of_great_sizes_is_accepted_once_together() -> None:
+    books = (
+        [Offer(True, 12, 132_955_314, 0), Offer(True, 0, 586_174_347, 1), Offer(False, 4, 10_804_209, 2)],
+        [Offer(True, 10, 55_939_387, 0), Offer(False, -2, 679_895_568, 1), Offer(False, 8, 544_874_566, 2)],
+    )
+    blocks = (
+        BlockOrder(False, 0, (236_062_967, 0), 1_000_000, None, 0),
+        BlockOrder(True, 6, (0, 97_558_360), 333_333, None, 0),
+    )
+    auction = BlockAuction(replace(RULES, lot_wh=1), PRICES[0], PRICES[-1], books, blocks)
+    assert flaw_of(auction, solve(auction)) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_what_a_solver_says_a_little_wrong_is_put_right(data: st.DataObject) -> None:
+    blocks = []
+    for n in range(data.draw(st.integers(1, 5))):
+        size, least = data.draw(st.integers(1, 9)), data.draw(st.sampled_from([0, 400_000, 1_000_000]))
+        parent = data.draw(st.sampled_from([None, *range(n)]))
+        blocks.append(BlockOrder(True, 5, (size * MWH,), least, parent, data.draw(st.sampled_from([None, 0, 1]))))
+    auction = BlockAuction(RULES, PRICES[0], PRICES[-1], ([],), tuple(blocks))
+    said = tuple(data.draw(st.integers(0, block.profile_wh[0] // MWH)) for block in blocks)
+    found = BlockProblem(auction).lawful(said)
+    assert flaw_of_steps(auction, found) is None
+    assert all(0 <= n <= before for n, before in zip(found, said, strict=True))
+    assert (found == said) is (flaw_of_steps(auction, said) is None)
 
 
 @pytest.mark.parametrize(
