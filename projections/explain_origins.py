@@ -77,9 +77,10 @@ async def origin_of(ask: Ask, origin: str) -> ExplainNode:
 async def _trade(ask: Ask, row: Row) -> ExplainNode:
     bids = await ask(_BIDS, {"bids": [row["buy_order"], row["sell_order"]]})
     auctions = await ask(_AUCTION, {"origin": row["trade"]})
-    if auctions:
-        each = "one price" if row["seller_price_nano_per_kwh"] is None else "the price of each side"
-        what = f"Auction {auctions[0]['auction']} traded it at {each} with all that it filled."
+    if row["seller_price_nano_per_kwh"] is not None:
+        what = "An auction gave each side its price."
+    elif auctions:
+        what = f"Auction {auctions[0]['auction']} traded it at one price with all that it filled."
     else:
         what = f"The {row['aggressor']} order came last and met the other at that one's price."
     return ExplainNode(
