@@ -5,12 +5,13 @@ still reaches, nobody himself while there is somebody else. In every zone what i
 what is left to sell and to come in, so whatever is chosen the rest fits together to the end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from domain.identity import derived_id
 from domain.market.auction_state import Auction
 from domain.market.network import Path
+from domain.market.session_state import Fill
 from domain.market.state import Instrument, Market
 from domain.market.trading import contract_of
 from domain.market.zones_check import ONE_ZONE
@@ -65,10 +66,48 @@ def trades(
             left.flow_wh[line] -= sign * energy_wh
         zones = state.orders[sell].zone, state.orders[buy].zone
         prices = _prices(result, auction.zone_of(zones[1]), met.zone)
-        trade = _made(state, result, buy, sell, energy_wh, prices, (left.rests[buy], left.rests[sell]))
+        rests_wh = left.rests[buy], left.rests[sell]
+        trade = auctioned(state, result.auction, instrument, buy, sell, energy_wh, prices, rests_wh)
         room -= 2
         yield trade
         yield contract_of(instrument, trade, derived_id(trade.trade, "contract"), *zones)
+
+
+def next_seller(state: Market, party: str, sellers: Sequence[tuple[str, int] | Fill]) -> int:
+    """The place of the next one, who is last, that is somebody else than this buyer; the last where all are he."""
+    last = len(sellers) - 1
+    return next((n for n in range(last, -1, -1) if state.orders[sellers[n][0]].party != party), last)
+
+
+def auctioned(
+    state: Market,
+    auction: str,
+    instrument: Instrument,
+    buy: str,
+    sell: str,
+    energy_wh: int,
+    prices_nano_per_kwh: tuple[int, int],
+    rests_wh: tuple[int, int],
+) -> TradeMade:
+    """The trade of two orders at the buyer's and the seller's price; the later one counts as the one that came."""
+    buyer, seller = state.orders[buy], state.orders[sell]
+    pays, gets = prices_nano_per_kwh
+    return TradeMade(
+        state.market,
+        derived_id(auction, "trade", buy, sell),
+        *instrument.key,
+        buy,
+        sell,
+        buyer.party,
+        seller.party,
+        buyer.connection,
+        seller.connection,
+        Side.BUY if buyer.sequence > seller.sequence else Side.SELL,
+        energy_wh,
+        pays,
+        *rests_wh,
+        None if gets == pays else gets,
+    )
 
 
 def _partner(state: Market, instrument: Instrument, auction: Auction, left: _Left, buy: str) -> _Met:
@@ -85,8 +124,7 @@ def _partner(state: Market, instrument: Instrument, auction: Auction, left: _Lef
             most_wh = min((sign * left.flow_wh[line] for line, sign in path), default=0)
         if most_wh <= 0:
             continue
-        last = len(sellers) - 1
-        place = next((n for n in range(last, -1, -1) if state.orders[sellers[n][0]].party != party), last)
+        place = next_seller(state, party, sellers)
         seller = state.orders[sellers[place][0]]
         found.append((seller.party == party, seller.sequence, _Met(zone, place, path, most_wh)))
     assert found, "what is left to buy is left to sell where the flows come from"
@@ -101,34 +139,3 @@ def _prices(result: AuctionCleared, to: str, from_: str) -> tuple[int, int]:
         pays, gets = by_zone[to], by_zone[from_]
     assert pays is not None, "what trades has a price"
     return pays, pays if gets is None else gets
-
-
-def _made(
-    state: Market,
-    result: AuctionCleared,
-    buy: str,
-    sell: str,
-    energy_wh: int,
-    prices_nano_per_kwh: tuple[int, int],
-    rests_wh: tuple[int, int],
-) -> TradeMade:
-    """The later order counts as the one that came to the other."""
-    buyer, seller = state.orders[buy], state.orders[sell]
-    pays, gets = prices_nano_per_kwh
-    return TradeMade(
-        state.market,
-        derived_id(result.auction, "trade", buy, sell),
-        result.delivery_start_at,
-        result.interval_min,
-        buy,
-        sell,
-        buyer.party,
-        seller.party,
-        buyer.connection,
-        seller.connection,
-        Side.BUY if buyer.sequence > seller.sequence else Side.SELL,
-        energy_wh,
-        pays,
-        *rests_wh,
-        None if gets == pays else gets,
-    )

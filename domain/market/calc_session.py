@@ -7,19 +7,18 @@ from domain.calculation import Calculation, Inputs
 from domain.market.blocks import BlockAuction
 from domain.market.calc_blocks import solve
 from domain.market.clearing import AuctionRules, Clearing, Offer
+from domain.market.exposure import PICO_PER_MICRO
 from domain.market.session_auctions import CALCULATION_NAME
 from domain.market.session_state import block_orders
 from domain.market.session_timetable import MAX_LISTED
+from domain.market.zones_check import called_level
 from schemas.envelope import Recorded
-from schemas.market.auction_events import CalledLevel
 from schemas.market.session_commands import ProposeCallBlocks, ProposeSessionBook
 from schemas.market.session_events import CalledBlock, SessionAuctionStarted, SessionPrice
 from schemas.values import MINUTE_US, Side
 
 BOOKS: Final = "books"
 BLOCKS: Final = "blocks"
-
-_PICO_PER_MICRO: Final = 1_000_000
 
 
 def compute(fact: Recorded[Any], inputs: Inputs) -> Iterator[ProposeCallBlocks | ProposeSessionBook]:
@@ -55,7 +54,7 @@ def compute(fact: Recorded[Any], inputs: Inputs) -> Iterator[ProposeCallBlocks |
         for start, clearing in zip(starts, result.clearings, strict=True)
         if clearing.price_nano_per_kwh is not None
     ]
-    more_micro = -(-(result.bound_pico - result.welfare_pico) // _PICO_PER_MICRO)
+    more_micro = -(-(result.bound_pico - result.welfare_pico) // PICO_PER_MICRO)
     yield ProposeCallBlocks(
         started.auction,
         started.first_start_at,
@@ -83,7 +82,7 @@ def _parts(
 
 def session_price(clearing: Clearing) -> SessionPrice:
     """A delivery's result in the terms of messages."""
-    bids, asks = (CalledLevel(x.quantity_wh, x.filled_wh, x.cut, x.at_cut) for x in (clearing.bids, clearing.asks))
+    bids, asks = called_level(clearing.bids), called_level(clearing.asks)
     return SessionPrice(clearing.price_nano_per_kwh, clearing.bought_wh, clearing.sold_wh, bids, asks)
 
 

@@ -20,6 +20,7 @@ from domain.market.contract_refusals import (
 from domain.market.contract_state import Held, Revision
 from domain.market.contract_versions import agreed, ended, terms_of
 from domain.market.evolution import forget_when_written_out, last_of
+from domain.market.exposure import PICO_PER_MICRO
 from domain.market.refusal import refused
 from domain.market.state import FAMILY, Market, starts
 from domain.market.timers import Ahead, Timed, Timer
@@ -59,7 +60,6 @@ FACTS: Final = (RevisionProposed, RevisionEnded, ContractRevised, CancellationFe
 REVISION: Final = 41
 """The kind of timer at which a proposed version lapses."""
 
-_PICO_PER_MICRO: Final = 1_000_000
 
 Wish = Own | AgreeRevision | RefuseRevision | CancelTrade
 Fact = RevisionProposed | RevisionEnded | ContractRevised | CancellationFeeCharged
@@ -141,7 +141,7 @@ def _fee(state: Market, held: Held, debtor: str) -> list[CancellationFeeCharged]
             version.currency,
             whole_wh,
             fee,
-            half_up(fee * whole_wh, _PICO_PER_MICRO),
+            half_up(fee * whole_wh, PICO_PER_MICRO),
         )
     ]
 

@@ -14,7 +14,8 @@ from domain.market.auctions import offer_of
 from domain.market.block_check import BlockCheck, begun
 from domain.market.blocks import BlockFlaw, gap_ppm, steps_of
 from domain.market.claims import take
-from domain.market.clearing import Clearing, Level
+from domain.market.clearing import Clearing
+from domain.market.exposure import PICO_PER_MICRO
 from domain.market.leaving import thaw
 from domain.market.refusal import Refusal, refused
 from domain.market.session_claims import claims_of, pool_of
@@ -28,6 +29,7 @@ from domain.market.timers import (
     SESSION_LISTING,
     SESSION_TRADES,
 )
+from domain.market.zones_check import level_of
 from schemas.actors import CALCULATION
 from schemas.envelope import Command, Moment
 from schemas.market.events import CommandRefused, Phase, SessionOpened
@@ -68,8 +70,6 @@ FACTS: Final = (
 )
 
 TIMED: Final = session_timetable.TIMED
-
-_PICO_PER_MICRO: Final = 1_000_000
 
 Wish = ProposeCallBlocks | ProposeSessionBook
 Fact = (
@@ -122,8 +122,8 @@ def _whole(state: Market, auction: SessionAuction, check: BlockCheck) -> Iterato
 
 
 def _cleared(state: Market, auction: SessionAuction, check: BlockCheck) -> SessionAuctionCleared:
-    bound = check.welfare_pico + auction.more_micro * _PICO_PER_MICRO
-    welfare_micro, bound_micro = check.welfare_pico // _PICO_PER_MICRO, -(-bound // _PICO_PER_MICRO)
+    bound = check.welfare_pico + auction.more_micro * PICO_PER_MICRO
+    welfare_micro, bound_micro = check.welfare_pico // PICO_PER_MICRO, -(-bound // PICO_PER_MICRO)
     return SessionAuctionCleared(
         state.market,
         auction.frozen.auction,
@@ -199,8 +199,8 @@ def _wrong(flaw: BlockFlaw) -> Refusal:
 
 def clearing_of(cleared: SessionPrice) -> Clearing:
     """A delivery's result in the terms of the check."""
-    bids, asks = (Level(x.quantity_wh, x.filled_wh, x.cut, x.at_cut) for x in (cleared.bids, cleared.asks))
-    return Clearing(cleared.price_nano_per_kwh, cleared.bought_wh, cleared.sold_wh, bids, asks)
+    levels = level_of(cleared.bids), level_of(cleared.asks)
+    return Clearing(cleared.price_nano_per_kwh, cleared.bought_wh, cleared.sold_wh, *levels)
 
 
 def _prices(auction: SessionAuction, priced_at: Sequence[int], prices: Sequence[int]) -> list[int | None] | None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from domain.identity import derived_id
+from domain.market.auction_trades import auctioned, next_seller
 from domain.market.block_check import BlockCheck
 from domain.market.clearing import PPM
-from domain.market.session_state import CallBlock, Fill, SessionAuction
+from domain.market.session_state import CallBlock, SessionAuction
 from domain.market.state import Instrument, Market
 from domain.market.timers import Ahead
 from domain.market.trading import contract_of
-from schemas.market.events import TradeMade
 from schemas.market.reasons import CancelReason
 from schemas.market.session_events import CallBlockFilled, CallBlocksEnded
 from schemas.values import MINUTE_US, Side
@@ -96,11 +96,13 @@ def _trades(
     state: Market, auction: SessionAuction, place: int, instrument: Instrument, price: int, ahead: Ahead
 ) -> Iterator[Any]:
     """One delivery's trades, each with its contract."""
+    result = auction.cleared
+    assert result is not None, "what trades has a result"
     bids, asks = list(auction.bids[place]), list(auction.asks[place])
     rests: dict[str, int] = {}
     while bids and ahead.room >= _TOGETHER:
         buy, buy_wh, _ = bids[-1]
-        at = _partner(state, buy, asks)
+        at = next_seller(state, state.orders[buy].party, asks)
         sell, sell_wh, _ = asks[at]
         energy_wh = min(buy_wh, sell_wh)
         for side, n in ((bids, len(bids) - 1), (asks, at)):
@@ -110,47 +112,11 @@ def _trades(
             else:
                 side[n] = order, left - energy_wh, sequence
             rests[order] = rests.get(order, state.orders[order].rest_wh) - energy_wh
-        trade = _made(state, auction, instrument, price, buy, sell, energy_wh, (rests[buy], rests[sell]))
+        prices, rests_wh = (price, price), (rests[buy], rests[sell])
+        trade = auctioned(state, result.auction, instrument, buy, sell, energy_wh, prices, rests_wh)
         ahead.room -= _TOGETHER
         yield trade
         zones = state.orders[sell].zone, state.orders[buy].zone
         yield contract_of(instrument, trade, derived_id(trade.trade, "contract"), *zones)
     if bids:
         ahead.room = 0
-
-
-def _partner(state: Market, buy: str, asks: list[Fill]) -> int:
-    """The next seller who is somebody else; the next one where all are the buyer himself."""
-    party = state.orders[buy].party
-    last = len(asks) - 1
-    return next((n for n in range(last, -1, -1) if state.orders[asks[n][0]].party != party), last)
-
-
-def _made(
-    state: Market,
-    auction: SessionAuction,
-    instrument: Instrument,
-    price: int,
-    buy: str,
-    sell: str,
-    energy_wh: int,
-    rests_wh: tuple[int, int],
-) -> TradeMade:
-    """The later order counts as the one that came to the other."""
-    buyer, seller, result = state.orders[buy], state.orders[sell], auction.cleared
-    assert result is not None, "what trades has a result"
-    return TradeMade(
-        state.market,
-        derived_id(result.auction, "trade", buy, sell),
-        *instrument.key,
-        buy,
-        sell,
-        buyer.party,
-        seller.party,
-        buyer.connection,
-        seller.connection,
-        Side.BUY if buyer.sequence > seller.sequence else Side.SELL,
-        energy_wh,
-        price,
-        *rests_wh,
-    )

@@ -88,12 +88,14 @@ def called_price(clearings: Mapping[str, Clearing], flow_wh: Mapping[str, int]) 
     """A result in the terms of messages: of all zones the volume, and the price of the first."""
     first = next(iter(clearings.values()))
     if ONE_ZONE in clearings:
-        return CalledPrice(first.price_nano_per_kwh, first.bought_wh, _called(first.bids), _called(first.asks))
+        return CalledPrice(
+            first.price_nano_per_kwh, first.bought_wh, called_level(first.bids), called_level(first.asks)
+        )
     zones = tuple(
-        CalledZone(zone, c.price_nano_per_kwh, c.bought_wh, c.sold_wh, _called(c.bids), _called(c.asks))
+        CalledZone(zone, c.price_nano_per_kwh, c.bought_wh, c.sold_wh, called_level(c.bids), called_level(c.asks))
         for zone, c in clearings.items()
     )
-    nothing = _called(Level())
+    nothing = called_level(Level())
     return CalledPrice(
         first.price_nano_per_kwh,
         sum(c.bought_wh for c in clearings.values()),
@@ -110,5 +112,6 @@ def level_of(called: CalledLevel) -> Level:
     return Level(called.quantity_wh, called.filled_wh, called.cut, called.at_cut)
 
 
-def _called(level: Level) -> CalledLevel:
+def called_level(level: Level) -> CalledLevel:
+    """A level in the terms of messages."""
     return CalledLevel(level.quantity_wh, level.filled_wh, level.cut, level.at_cut)
